@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * What a program may ask of a regionfs mount beyond ordinary file calls: the names of its extended attributes.
+ *
+ * Every value is text: decimal digits without sign, leading zeros, newline or terminating NUL, unless said otherwise.
+ * Reading: getxattr(2); ENODATA where the name does not apply to the file, ERANGE where the buffer is too small.
+ * Writing: setxattr(2); EPERM for another value than the present one of an attribute that is read-only, EINVAL for a
+ * name that regionfs does not know or a value that is not of the attribute's form.
+ *
+ * Source of the terms: regionfs-attributes(7).
+ */
+
+#define REGIONFS_ATTRIBUTE_PREFIX "user.regionfs."
+
+/* Of a region, listed by listxattr(2). */
+
+/* Bytes in a page of memory: the unit that a view (mapping) is rounded up to. Read-only. */
+#define REGIONFS_ATTRIBUTE_PAGE_SIZE REGIONFS_ATTRIBUTE_PREFIX "page_size"
+
+/* Length in bytes, exactly st_size. Writing it sets the length as ftruncate(2) does: EFBIG where it is too large. */
+#define REGIONFS_ATTRIBUTE_LOGICAL_LENGTH REGIONFS_ATTRIBUTE_PREFIX "logical_length"
+
+/* Length in bytes, rounded up to whole pages: how far a view of the whole region reaches. Read-only. */
+#define REGIONFS_ATTRIBUTE_PADDED_LENGTH REGIONFS_ATTRIBUTE_PREFIX "padded_length"
+
+/* Of a region, not listed because they change by themselves. Read-only. */
+
+/* Bytes of memory that the region holds now. */
+#define REGIONFS_ATTRIBUTE_RESIDENT REGIONFS_ATTRIBUTE_PREFIX "resident"
+
+/* How many open file handles (open file descriptions) the region has. Views alone do not count. */
+#define REGIONFS_ATTRIBUTE_HANDLES REGIONFS_ATTRIBUTE_PREFIX "handles"
+
+/* The region's identity as long as it exists, whatever its names: its inode number. */
+#define REGIONFS_ATTRIBUTE_ID REGIONFS_ATTRIBUTE_PREFIX "id"
+
+/* When the region was created: seconds since the Epoch, a point, nine digits of nanoseconds. */
+#define REGIONFS_ATTRIBUTE_CREATED REGIONFS_ATTRIBUTE_PREFIX "created"
+
+/* Of the mount's root directory, not listed. Read-only. */
+
+/* The version of the serving regionfs, as in "0.1.0". */
+#define REGIONFS_ATTRIBUTE_VERSION REGIONFS_ATTRIBUTE_PREFIX "version"
+
+/* 1: reads, writes and views use the region's own memory (kernel passthrough); 0: they go through the page cache. */
+#define REGIONFS_ATTRIBUTE_PASSTHROUGH REGIONFS_ATTRIBUTE_PREFIX "passthrough"
+
+/* Process id of the serving process, in the pid namespace where that runs. */
+#define REGIONFS_ATTRIBUTE_SERVER_PID REGIONFS_ATTRIBUTE_PREFIX "server_pid"
+
+/* How many regions the mount has. */
+#define REGIONFS_ATTRIBUTE_REGIONS REGIONFS_ATTRIBUTE_PREFIX "regions"

@@ -1,0 +1,33 @@
+#pragma once
+
+/*
+ * The extended attributes that regionfs itself answers: one table row each, behind the prefix of
+ * <regionfs/regionfs.h>, which describes what they mean. Knows nothing of FUSE.
+ *
+ * Calls return -errno as getxattr(2) and setxattr(2) do.
+ */
+
+#include "registry.h"
+
+#define ATTRIBUTES_VALUE_MAX 64
+
+/* What is asked. All of it is borrowed. */
+typedef struct AttributeTarget {
+        Registry *registry;
+        uint64_t id;     /* of the node in the registry */
+        int fd;          /* open on the node, O_PATH included */
+        bool passthrough;
+} AttributeTarget;
+
+/* Whether the name is one of regionfs's own, known or not. */
+bool attributes_own(const char *name);
+
+/* The value's length, without the terminating NUL that follows it. */
+int attributes_get(const AttributeTarget *target, const char *name, char value[ATTRIBUTES_VALUE_MAX]);
+
+/* flags as of setxattr(2). 1 where the region's length may have changed, else 0. */
+int attributes_set(const AttributeTarget *target, const char *name, const char *value, size_t size, int flags);
+int attributes_remove(const AttributeTarget *target, const char *name);
+
+/* Appends the names that are listed, each with its terminating NUL. */
+int attributes_list(const AttributeTarget *target, GString *names);

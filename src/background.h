@@ -1,0 +1,11 @@
+#pragma once
+
+/* Going to the background: the process that was started waits until the daemon is ready, and ends as it ended. */
+
+typedef struct Background Background;
+
+/* Splits off the daemon. Returns in the daemon alone; NULL with errno where there can be none. */
+Background *background_start(void);
+
+/* In the daemon: it is ready, the waiting process ends well; stdin, stdout and stderr are given up. Frees. */
+void background_ready(Background *background);

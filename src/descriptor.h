@@ -1,0 +1,36 @@
+#pragma once
+
+/* Descriptors that close themselves, and the path by which calls that take none reach one. */
+
+#include <errno.h>
+#include <glib.h>
+#include <unistd.h>
+
+/* Takes the descriptor out of *fd and leaves -1 there: the caller owns what it gets. */
+static inline int descriptor_steal(int *fd) {
+        int taken = *fd;
+
+        *fd = -1;
+        return taken;
+}
+
+/* Closes *fd unless it is negative; keeps errno. */
+static inline void descriptor_clear(int *fd) {
+        int saved = errno;
+
+        if (*fd >= 0)
+                close(*fd);
+        *fd = -1;
+        errno = saved;
+}
+
+/* A local variable that closes its descriptor when it goes out of scope. */
+#define auto_descriptor __attribute__((cleanup(descriptor_clear))) int
+
+#define DESCRIPTOR_PATH_MAX 32
+
+/* Writes the path that names fd itself, for calls such as setxattr(2) that refuse O_PATH descriptors. */
+static inline const char *descriptor_path(int fd, char path[DESCRIPTOR_PATH_MAX]) {
+        g_snprintf(path, DESCRIPTOR_PATH_MAX, "/proc/self/fd/%d", fd);
+        return path;
+}

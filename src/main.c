@@ -1,0 +1,81 @@
+#include "background.h"
+#include "log.h"
+#include "options.h"
+#include "pool.h"
+#include "server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+static int fail(const GError *error) {
+        g_printerr("regionfs: %s\n", error->message);
+        return EXIT_FAILURE;
+}
+
+/* The signals that end the daemon are taken by the server, those that would surprise it by nobody. */
+static void set_signals(void) {
+        sigset_t taken;
+
+        sigemptyset(&taken);
+        sigaddset(&taken, SIGTERM);
+        sigaddset(&taken, SIGINT);
+        sigaddset(&taken, SIGHUP);
+        sigprocmask(SIG_BLOCK, &taken, NULL);
+        signal(SIGPIPE, SIG_IGN);
+}
+
+/* Open regions, and in an ordinary user's pool all known ones, take a descriptor each. */
+static void raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
+static int serve(const Options *options) {
+        Log *log = log_new(options->debug);
+        Background *background = NULL;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(Pool) pool = NULL;
+        g_autoptr(Server) server = NULL;
+
+        if (!options->foreground && !(background = background_start())) {
+                g_printerr("regionfs: cannot go to the background: %s\n", g_strerror(errno));
+                return EXIT_FAILURE;
+        }
+        set_signals();
+        raise_descriptor_limit();
+        pool = pool_new(&options->pool, &error);
+        if (!pool)
+                return fail(error);
+        server = server_new(options, pool, log, &error);
+        if (!server)
+                return fail(error);
+        if (background) {
+                log_to_system(log);
+                background_ready(background);
+        }
+        server_run(server);
+        return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+        g_auto(Options) options = { 0 };
+        g_autoptr(GError) error = NULL;
+
+        if (!options_parse(&options, argc, argv, &error))
+                return fail(error);
+        if (options.help) {
+                g_print("%s", options_help());
+                return EXIT_SUCCESS;
+        }
+        if (options.version) {
+                g_print("regionfs %s\n", REGIONFS_VERSION);
+                return EXIT_SUCCESS;
+        }
+        return serve(&options);
+}

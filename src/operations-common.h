@@ -1,0 +1,88 @@
+#pragma once
+
+/* What the rooms of the operations share. For operations*.c alone. */
+
+#include "operations.h"
+
+#include "descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static inline Operations *operations_of(fuse_req_t req) {
+        return fuse_req_userdata(req);
+}
+
+/* Replies with what a domain call returned: 0 or -errno. */
+static inline void reply_result(fuse_req_t req, int result) {
+        fuse_reply_err(req, -result);
+}
+
+/* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. */
+int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
+
+/* How long the kernel may believe that a name is there or missing, in seconds; and how long the attributes. */
+double operations_name_timeout(const Operations *operations);
+double operations_attribute_timeout(const Operations *operations, const struct stat *st);
+
+/* Counts a lookup of what ref (taken over) and st describe, and fills the entry. */
+void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st, struct fuse_entry_param *entry);
+
+/* Replies with an entry for what ref (taken over) and st describe; the lookup is undone if the reply fails. */
+void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st);
+
+/* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
+int operations_assume_client(fuse_req_t req);
+void operations_resume(fuse_req_t req);
+
+/* Whether the client's change of contents takes the set-id bits off, which the daemon has to see to. */
+bool operations_drops_setid(fuse_req_t req);
+
+/* operations-names.c */
+void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void operation_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups);
+void operation_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void operation_readlink(fuse_req_t req, fuse_ino_t id);
+void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device);
+void operation_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name);
+void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void operation_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+                      unsigned flags);
+
+/* operations-open.c */
+void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file);
+void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file);
+void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void operation_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+
+/* operations-data.c */
+void operation_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);
+void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *file);
+void operation_fsync(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file);
+void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *file);
+void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file);
+void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
+                               fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags);
+
+/* operations-directories.c */
+void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void operation_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);
+void operation_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file);
+void operation_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void operation_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file);
+
+/* operations-attributes.c */
+void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int which, struct fuse_file_info *file);
+void operation_statfs(fuse_req_t req, fuse_ino_t id);
+
+/* operations-xattrs.c */
+void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags);
+void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size);
+void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size);
+void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name);

@@ -1,0 +1,108 @@
+/* Operations on contents. With passthrough, reads and writes never come here. */
+#include "operations-common.h"
+
+#include "region.h"
+
+#include <sys/stat.h>
+
+/* The descriptor for a handle's contents. *owned is what the caller has to close, or -1. */
+static int contents(const Operations *operations, fuse_ino_t id, const struct fuse_file_info *file, int flags,
+                    int *owned) {
+        int fd, result;
+
+        if (file && file->fh) {
+                result = registry_file(operations->registry, file->fh, &fd);
+                return result < 0 ? result : fd;
+        }
+        return *owned = operations_open_node(operations, id, flags);
+}
+
+/* After the client has changed the contents of fd by another way than write(2) on it. */
+static void settle_change(fuse_req_t req, int fd) {
+        int result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+
+        if (result < 0)
+                g_warning("cannot take the set-id bits off a changed region: %s", g_strerror(-result));
+}
+
+void operation_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
+        struct fuse_bufvec data = FUSE_BUFVEC_INIT(size);
+        auto_descriptor owned = -1;
+        int fd = contents(operations_of(req), id, file, O_RDONLY, &owned);
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        data.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+        data.buf[0].fd = fd;
+        data.buf[0].pos = offset;
+        fuse_reply_data(req, &data, 0);
+}
+
+void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *file) {
+        auto_descriptor owned = -1;
+        int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
+        ssize_t written;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        written = pwrite(fd, data, size, offset);
+        if (written < 0)
+                return reply_result(req, -errno);
+        settle_change(req, fd);
+        fuse_reply_write(req, written);
+}
+
+void operation_fsync(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file) {
+        auto_descriptor owned = -1;
+        int fd = contents(operations_of(req), id, file, O_RDONLY, &owned);
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        reply_result(req, (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0);
+}
+
+void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *file) {
+        auto_descriptor owned = -1;
+        int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (fallocate(fd, mode, offset, length) < 0)
+                return reply_result(req, -errno);
+        settle_change(req, fd);
+        fuse_reply_err(req, 0);
+}
+
+void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file) {
+        auto_descriptor owned = -1;
+        int fd = contents(operations_of(req), id, file, O_RDONLY, &owned);
+        off_t position;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        position = lseek(fd, offset, whence);
+        if (position < 0)
+                return reply_result(req, -errno);
+        fuse_reply_lseek(req, position);
+}
+
+void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
+                               fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor from_owned = -1, to_owned = -1;
+        int from_fd = contents(operations, from, from_file, O_RDONLY, &from_owned);
+        int to_fd = contents(operations, to, to_file, O_WRONLY, &to_owned);
+        ssize_t copied;
+
+        if (from_fd < 0)
+                return reply_result(req, from_fd);
+        if (to_fd < 0)
+                return reply_result(req, to_fd);
+        copied = copy_file_range(from_fd, &from_offset, to_fd, &to_offset, size, flags);
+        if (copied < 0)
+                return reply_result(req, -errno);
+        settle_change(req, to_fd);
+        fuse_reply_write(req, copied);
+}

@@ -1,0 +1,133 @@
+/* Operations that read directories. */
+#include "operations-common.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        int fd = operations_open_node(operations, id, O_RDONLY | O_DIRECTORY);
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        file->fh = registry_keep_directory(operations->registry, directory_new(fd));
+        if (fuse_reply_open(req, file) < 0)
+                registry_drop_directory(operations->registry, file->fh);
+}
+
+void operation_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
+        registry_drop_directory(operations_of(req)->registry, file->fh);
+        fuse_reply_err(req, 0);
+}
+
+void operation_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file) {
+        Directory *directory;
+        int fd, result = registry_directory(operations_of(req)->registry, file->fh, &directory);
+
+        if (result < 0)
+                return reply_result(req, result);
+        fd = directory_fd(directory);
+        reply_result(req, (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0);
+}
+
+/* A reply that is being filled with entries. */
+typedef struct Listing {
+        fuse_req_t req;
+        const Operations *operations;
+        Directory *directory;
+        bool plus;       /* entries come with their nodes */
+        GArray *lookups; /* node ids that were counted for this reply */
+        char *data;
+        size_t size, used;
+} Listing;
+
+/* What describes an entry without its node: enough for readdir(3), and for the entries "." and "..". */
+static void describe_plain(const DirectoryEntry *found, struct fuse_entry_param *entry) {
+        *entry = (struct fuse_entry_param){ .attr = { .st_ino = found->inode, .st_mode = found->type } };
+}
+
+/* 0, or -ENOENT for an entry that went away after it was read. */
+static int describe(Listing *listing, const DirectoryEntry *found, struct fuse_entry_param *entry) {
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+        int result;
+
+        describe_plain(found, entry);
+        if (!listing->plus || g_str_equal(found->name, ".") || g_str_equal(found->name, ".."))
+                return 0;
+        result = pool_lookup(listing->operations->pool, directory_fd(listing->directory), found->name, &ref, &st);
+        if (result < 0)
+                return result == -ENOENT ? result : 0;
+        operations_fill_entry(listing->operations, &ref, &st, entry);
+        return 0;
+}
+
+/* Whether the entry found room. */
+static bool add(Listing *listing, const DirectoryEntry *found, const struct fuse_entry_param *entry) {
+        char *room = listing->data + listing->used;
+        size_t left = listing->size - listing->used;
+        size_t needed = listing->plus ?
+                                fuse_add_direntry_plus(listing->req, room, left, found->name, entry, found->next) :
+                                fuse_add_direntry(listing->req, room, left, found->name, &entry->attr, found->next);
+
+        if (needed > left)
+                return false;
+        listing->used += needed;
+        return true;
+}
+
+/* Fills the reply from position on; 0 or -errno if not even one entry could be read. */
+static int fill(Listing *listing, uint64_t position) {
+        for (;;) {
+                struct fuse_entry_param entry;
+                DirectoryEntry found;
+                int result = directory_read(listing->directory, position, &found);
+
+                if (result <= 0)
+                        return listing->used ? 0 : result;
+                if (describe(listing, &found, &entry) == 0) {
+                        if (!add(listing, &found, &entry)) {
+                                if (entry.ino)
+                                        registry_forget(listing->operations->registry, entry.ino, 1);
+                                return 0;
+                        }
+                        if (entry.ino)
+                                g_array_append_val(listing->lookups, entry.ino);
+                }
+                position = found.next;
+                directory_advance(listing->directory, &found);
+        }
+}
+
+static void list(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *file, bool plus) {
+        g_autoptr(GArray) lookups = g_array_new(FALSE, FALSE, sizeof(fuse_ino_t));
+        g_autofree char *data = g_malloc(size);
+        Listing listing = {
+                .req = req,
+                .operations = operations_of(req),
+                .plus = plus,
+                .lookups = lookups,
+                .data = data,
+                .size = size,
+        };
+        int result = registry_directory(listing.operations->registry, file->fh, &listing.directory);
+
+        if (result < 0)
+                return reply_result(req, result);
+        directory_lock(listing.directory);
+        result = fill(&listing, offset);
+        directory_unlock(listing.directory);
+        if (result < 0)
+                return reply_result(req, result);
+        if (fuse_reply_buf(req, data, listing.used) < 0)
+                for (guint i = 0; i < lookups->len; i++)
+                        registry_forget(listing.operations->registry, g_array_index(lookups, fuse_ino_t, i), 1);
+}
+
+void operation_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
+        list(req, size, offset, file, false);
+}
+
+void operation_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
+        list(req, size, offset, file, true);
+}

@@ -1,0 +1,228 @@
+/* Operations on names: finding, making, moving and removing them. */
+#include "operations-common.h"
+
+#include <limits.h>
+#include <stdio.h> /* renameat2 */
+#include <sys/stat.h>
+
+/* The kernel may believe as long that a name is missing as that it is there. */
+static void reply_missing(fuse_req_t req) {
+        const Operations *operations = operations_of(req);
+        struct fuse_entry_param none = {
+                .entry_timeout = operations_name_timeout(operations),
+        };
+
+        fuse_reply_entry(req, &none);
+}
+
+void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+        int result;
+
+        if (directory < 0)
+                return reply_result(req, directory);
+        result = pool_lookup(operations->pool, directory, name, &ref, &st);
+        if (result == -ENOENT)
+                return reply_missing(req);
+        if (result < 0)
+                return reply_result(req, result);
+        operations_reply_entry(req, &ref, &st);
+}
+
+void operation_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups) {
+        registry_forget(operations_of(req)->registry, id, lookups);
+        fuse_reply_none(req);
+}
+
+void operation_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets) {
+        for (size_t i = 0; i < count; i++)
+                registry_forget(operations_of(req)->registry, forgets[i].ino, forgets[i].nlookup);
+        fuse_reply_none(req);
+}
+
+void operation_readlink(fuse_req_t req, fuse_ino_t id) {
+        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        char target[PATH_MAX + 1];
+        ssize_t size;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        size = readlinkat(fd, "", target, PATH_MAX);
+        if (size < 0)
+                return reply_result(req, -errno);
+        target[size] = '\0';
+        fuse_reply_readlink(req, target);
+}
+
+/* Replies for a name that the request has just made in directory. */
+static void reply_made(fuse_req_t req, int directory, const char *name) {
+        const Operations *operations = operations_of(req);
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+        int result = pool_lookup(operations->pool, directory, name, &ref, &st);
+
+        if (result < 0)
+                return reply_result(req, result);
+        if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+                registry_regions_changed(operations->registry, 1);
+        operations_reply_entry(req, &ref, &st);
+}
+
+/* What a node to be made is. */
+typedef struct Making {
+        mode_t mode;        /* type and permissions */
+        dev_t device;
+        const char *target; /* of a symbolic link */
+} Making;
+
+static int make_in_pool(int directory, const char *name, const Making *making) {
+        int result;
+
+        if (S_ISLNK(making->mode))
+                result = symlinkat(making->target, directory, name);
+        else if (S_ISDIR(making->mode))
+                result = mkdirat(directory, name, making->mode & 07777);
+        else
+                result = mknodat(directory, name, making->mode, making->device);
+        return result < 0 ? -errno : 0;
+}
+
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Making *making) {
+        auto_descriptor directory = operations_open_node(operations_of(req), parent, O_PATH);
+        int result;
+
+        if (directory < 0)
+                return reply_result(req, directory);
+        result = operations_assume_client(req);
+        if (result == 0) {
+                result = make_in_pool(directory, name, making);
+                operations_resume(req);
+        }
+        if (result < 0)
+                return reply_result(req, result);
+        reply_made(req, directory, name);
+}
+
+void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device) {
+        make(req, parent, name, &(Making){ .mode = mode, .device = device });
+}
+
+void operation_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode) {
+        make(req, parent, name, &(Making){ .mode = S_IFDIR | mode });
+}
+
+void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name) {
+        make(req, parent, name, &(Making){ .mode = S_IFLNK, .target = target });
+}
+
+void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor node = operations_open_node(operations, id, O_PATH);
+        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        char path[DESCRIPTOR_PATH_MAX];
+
+        if (node < 0)
+                return reply_result(req, node);
+        if (directory < 0)
+                return reply_result(req, directory);
+        if (linkat(AT_FDCWD, descriptor_path(node, path), directory, name, AT_SYMLINK_FOLLOW) < 0)
+                return reply_result(req, -errno);
+        reply_made(req, directory, name);
+}
+
+/* A name whose node may lose its last one. */
+typedef struct Victim {
+        int fd; /* owned: O_PATH, or -1 where there is no such name */
+        PoolRef ref;
+        struct stat st;
+} Victim;
+
+static void victim_clear(Victim *victim) {
+        descriptor_clear(&victim->fd);
+        pool_ref_clear(&victim->ref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Victim, victim_clear)
+
+static int victim_find(Victim *victim, const Operations *operations, int directory, const char *name) {
+        *victim = (Victim){ .ref = POOL_REF_INIT };
+        victim->fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (victim->fd < 0)
+                return -errno;
+        return pool_identify(operations->pool, victim->fd, &victim->ref, &victim->st);
+}
+
+/* After the name is gone: if it was the last one, the node goes on without a name as long as the kernel knows it. */
+static void victim_settle(Victim *victim, const Operations *operations) {
+        struct stat now;
+
+        if (victim->fd < 0 || fstatat(victim->fd, "", &now, AT_EMPTY_PATH) < 0)
+                return;
+        if (now.st_nlink > (S_ISDIR(now.st_mode) ? 1 : 0))
+                return;
+        if (S_ISREG(now.st_mode))
+                registry_regions_changed(operations->registry, -1);
+        registry_unlinked(operations->registry, &victim->ref, &victim->fd);
+}
+
+static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
+        int result;
+
+        if (directory < 0)
+                return reply_result(req, directory);
+        result = victim_find(&victim, operations, directory, name);
+        if (result == 0 && unlinkat(directory, name, flags) < 0)
+                result = -errno;
+        if (result == 0)
+                victim_settle(&victim, operations);
+        reply_result(req, result);
+}
+
+void operation_unlink(fuse_req_t req, fuse_ino_t parent, const char *name) {
+        remove_name(req, parent, name, 0);
+}
+
+void operation_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name) {
+        remove_name(req, parent, name, AT_REMOVEDIR);
+}
+
+static int rename_in_pool(fuse_req_t req, int from, const char *name, int to, const char *new_name, unsigned flags) {
+        /* Only a whiteout makes a node; the client, who owns it, had to be allowed to make one. */
+        int result = flags & RENAME_WHITEOUT ? operations_assume_client(req) : 0;
+
+        if (result < 0)
+                return result;
+        if (renameat2(from, name, to, new_name, flags) < 0)
+                result = -errno;
+        if (flags & RENAME_WHITEOUT)
+                operations_resume(req);
+        return result;
+}
+
+void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+                      unsigned flags) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor from = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor to = operations_open_node(operations, new_parent, O_PATH);
+        g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
+        int result = 0;
+
+        if (from < 0)
+                return reply_result(req, from);
+        if (to < 0)
+                return reply_result(req, to);
+        /* An exchange leaves both nodes a name. */
+        if (!(flags & RENAME_EXCHANGE))
+                result = victim_find(&victim, operations, to, new_name);
+        if (result == 0 || result == -ENOENT)
+                result = rename_in_pool(req, from, name, to, new_name, flags);
+        if (result == 0)
+                victim_settle(&victim, operations);
+        reply_result(req, result);
+}

@@ -1,0 +1,188 @@
+/*
+ * Operations that begin and end handles.
+ *
+ * With passthrough the kernel serves a handle itself, from the region's backing file, and no descriptor is held for
+ * it here. Without, each handle has a descriptor of its own, opened with the rights that the client asked for.
+ */
+#include "operations-common.h"
+
+#include "backing.h"
+#include "region.h"
+
+#include <sys/stat.h>
+
+/* What of the client's open flags concerns a descriptor that serves it: positions and caching are the kernel's. */
+#define SERVED_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC)
+
+static int register_backing(const Operations *operations, int fd) {
+        int id;
+
+        credentials_drop_setid(operations->credentials);
+        id = backing_open(fuse_session_fd(operations->session), fd);
+        credentials_resume_setid(operations->credentials);
+        return id;
+}
+
+static void give_up_backing(const Operations *operations, int backing_id) {
+        if (backing_id > 0)
+                backing_close(fuse_session_fd(operations->session), backing_id);
+}
+
+/* Ends what attach() began. */
+static void detach(const Operations *operations, fuse_ino_t id, const struct fuse_file_info *file) {
+        int backing_id;
+
+        if (file->fh)
+                registry_drop_file(operations->registry, file->fh);
+        if (registry_handle_removed(operations->registry, id, &backing_id) == 0)
+                give_up_backing(operations, backing_id);
+}
+
+static int attach_passthrough(const Operations *operations, fuse_ino_t id, int fd, int present,
+                              struct fuse_file_info *file) {
+        int unused = 0;
+
+        if (!present) {
+                int proposed = register_backing(operations, fd);
+
+                if (proposed < 0)
+                        return proposed;
+                present = registry_set_backing(operations->registry, id, proposed, &unused);
+                give_up_backing(operations, unused);
+                if (present < 0)
+                        return present;
+        }
+        file->backing_id = present;
+        file->noflush = 1;
+        return 0;
+}
+
+/* Makes the request's handle one on node id. *fd is open on it, and is taken over where the handle is served here. */
+static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct fuse_file_info *file) {
+        int backing_id;
+        int result = registry_handle_added(operations->registry, id, &backing_id);
+
+        if (result < 0)
+                return result;
+        file->fh = 0;
+        if (operations->passthrough) {
+                result = attach_passthrough(operations, id, *fd, backing_id, file);
+                if (result < 0)
+                        detach(operations, id, file);
+                return result;
+        }
+        file->fh = registry_keep_file(operations->registry, descriptor_steal(fd));
+        file->keep_cache = 1;
+        return 0;
+}
+
+/* Replies to create and tmpfile, for a file that fd is open on. fd and ref are taken over as far as needed. */
+static void reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        struct fuse_entry_param entry;
+        int result;
+
+        operations_fill_entry(operations, ref, st, &entry);
+        result = attach(operations, entry.ino, fd, file);
+        if (result < 0) {
+                registry_forget(operations->registry, entry.ino, 1);
+                return reply_result(req, result);
+        }
+        if (fuse_reply_create(req, &entry, file) < 0) {
+                detach(operations, entry.ino, file);
+                registry_forget(operations->registry, entry.ino, 1);
+        }
+}
+
+/* Opens name in directory, and makes it first if it is missing. *made tells which. */
+static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_t mode, int wanted, bool *made) {
+        int flags = (wanted & SERVED_FLAGS) | O_NOFOLLOW | O_CLOEXEC;
+        int fd, result = operations_assume_client(req);
+
+        if (result < 0)
+                return result;
+        fd = openat(directory, name, flags | O_CREAT | O_EXCL, mode);
+        result = fd < 0 ? -errno : fd;
+        operations_resume(req);
+        *made = fd >= 0;
+        if (result == -EEXIST && !(wanted & O_EXCL)) {
+                fd = openat(directory, name, flags | O_NONBLOCK | (wanted & O_TRUNC));
+                result = fd < 0 ? -errno : fd;
+        }
+        return result;
+}
+
+void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        auto_descriptor fd = -1;
+        struct stat st;
+        bool made = false;
+        int result;
+
+        if (directory < 0)
+                return reply_result(req, directory);
+        fd = create_in_pool(req, directory, name, mode, file->flags, &made);
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (made)
+                registry_regions_changed(operations->registry, 1);
+        result = pool_identify(operations->pool, fd, &ref, &st);
+        if (result < 0)
+                return reply_result(req, result);
+        reply_created(req, &fd, &ref, &st, file);
+}
+
+void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        auto_descriptor fd = -1;
+        struct stat st;
+        int result;
+
+        if (directory < 0)
+                return reply_result(req, directory);
+        result = operations_assume_client(req);
+        if (result < 0)
+                return reply_result(req, result);
+        fd = openat(directory, ".", (file->flags & (SERVED_FLAGS | O_EXCL)) | O_TMPFILE | O_CLOEXEC, mode);
+        result = fd < 0 ? -errno : 0;
+        operations_resume(req);
+        if (result == 0)
+                result = pool_identify(operations->pool, fd, &ref, &st);
+        /* It has no name by which it could be found. */
+        if (result == 0 && ref.fd < 0)
+                result = pool_pin(&ref, fd);
+        if (result < 0)
+                return reply_result(req, result);
+        reply_created(req, &fd, &ref, &st, file);
+}
+
+void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        int flags = operations->passthrough ? O_PATH : file->flags & (SERVED_FLAGS | O_TRUNC);
+        auto_descriptor fd = operations_open_node(operations, id, flags);
+        int result;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (file->flags & O_TRUNC) {
+                result = operations->passthrough ? region_set_length(fd, 0) : 0;
+                if (result == 0 && operations_drops_setid(req))
+                        result = region_drop_setid(fd);
+                if (result < 0)
+                        return reply_result(req, result);
+        }
+        result = attach(operations, id, &fd, file);
+        if (result < 0)
+                return reply_result(req, result);
+        if (fuse_reply_open(req, file) < 0)
+                detach(operations, id, file);
+}
+
+void operation_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
+        detach(operations_of(req), id, file);
+        fuse_reply_err(req, 0);
+}

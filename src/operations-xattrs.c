@@ -1,0 +1,167 @@
+/* Operations on extended attributes: regionfs's own from their table, all others from the pool. */
+#include "operations-common.h"
+
+#include "attributes.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#define ACCESS_ACL "system.posix_acl_access"
+
+static AttributeTarget target_of(const Operations *operations, fuse_ino_t id, int fd) {
+        return (AttributeTarget){
+                .registry = operations->registry,
+                .id = id,
+                .fd = fd,
+                .passthrough = operations->passthrough,
+        };
+}
+
+/* Replies with a value or a list of names, as getxattr(2) does for a buffer of size bytes; 0 asks how many it takes. */
+static void reply_value(fuse_req_t req, const char *value, size_t length, size_t size) {
+        if (size == 0)
+                fuse_reply_xattr(req, length);
+        else if (size < length)
+                fuse_reply_err(req, ERANGE);
+        else
+                fuse_reply_buf(req, value, length);
+}
+
+void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        g_autofree char *buffer = NULL;
+        char path[DESCRIPTOR_PATH_MAX];
+        ssize_t length;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (attributes_own(name)) {
+                AttributeTarget target = target_of(operations, id, fd);
+                char value[ATTRIBUTES_VALUE_MAX];
+                int result = attributes_get(&target, name, value);
+
+                return result < 0 ? reply_result(req, result) : reply_value(req, value, result, size);
+        }
+        buffer = size ? g_malloc(size) : NULL;
+        length = getxattr(descriptor_path(fd, path), name, buffer, size);
+        if (length < 0)
+                return reply_result(req, -errno);
+        reply_value(req, buffer, length, size);
+}
+
+static int list_pool(int fd, GString *names) {
+        char path[DESCRIPTOR_PATH_MAX];
+        ssize_t length;
+
+        descriptor_path(fd, path);
+        do {
+                g_autofree char *buffer = NULL;
+
+                length = listxattr(path, NULL, 0);
+                if (length <= 0)
+                        break;
+                buffer = g_malloc(length);
+                length = listxattr(path, buffer, length);
+                if (length > 0)
+                        g_string_append_len(names, buffer, length);
+        } while (length < 0 && errno == ERANGE); /* it grew in between */
+        return length < 0 && errno != ENOTSUP ? -errno : 0;
+}
+
+void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        AttributeTarget target;
+        GString *names;
+        int result;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        target = target_of(operations, id, fd);
+        names = g_string_new(NULL);
+        result = attributes_list(&target, names);
+        if (result == 0)
+                result = list_pool(fd, names);
+        if (result < 0)
+                reply_result(req, result);
+        else
+                reply_value(req, names->str, names->len, size);
+        g_string_free(names, TRUE);
+}
+
+static bool in_group(fuse_req_t req, gid_t group) {
+        g_autofree gid_t *groups = NULL;
+        int count;
+
+        if (fuse_req_ctx(req)->gid == group)
+                return true;
+        count = fuse_req_getgroups(req, 0, NULL);
+        if (count <= 0)
+                return false;
+        groups = g_new(gid_t, count);
+        count = MIN(count, fuse_req_getgroups(req, count, groups));
+        for (int i = 0; i < count; i++)
+                if (groups[i] == group)
+                        return true;
+        return false;
+}
+
+/* An access ACL that a stranger to the file's group sets takes the set-group-id bit off, as chmod(2) does. */
+static int settle_acl(fuse_req_t req, int fd) {
+        char path[DESCRIPTOR_PATH_MAX];
+        struct stat st;
+
+        if (!operations_drops_setid(req))
+                return 0;
+        if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (!(st.st_mode & S_ISGID) || in_group(req, st.st_gid))
+                return 0;
+        return chmod(descriptor_path(fd, path), st.st_mode & 07777 & ~S_ISGID) < 0 ? -errno : 0;
+}
+
+static int set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
+        AttributeTarget target = target_of(operations_of(req), id, fd);
+        int result = attributes_set(&target, name, value, size, flags);
+
+        /*
+         * The kernel has to learn of a new length before the client goes on. Sent from inside the operation: without
+         * an offset it only marks the attributes as old, and takes no lock that this request's client holds.
+         */
+        if (result > 0)
+                fuse_lowlevel_notify_inval_inode(operations_of(req)->session, id, -1, 0);
+        return MIN(result, 0);
+}
+
+void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
+        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        char path[DESCRIPTOR_PATH_MAX];
+        int result = 0;
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (attributes_own(name))
+                return reply_result(req, set_own(req, id, fd, name, value, size, flags));
+        if (setxattr(descriptor_path(fd, path), name, value, size, flags) < 0)
+                result = -errno;
+        else if (g_str_equal(name, ACCESS_ACL))
+                result = settle_acl(req, fd);
+        reply_result(req, result);
+}
+
+void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        char path[DESCRIPTOR_PATH_MAX];
+
+        if (fd < 0)
+                return reply_result(req, fd);
+        if (attributes_own(name)) {
+                AttributeTarget target = target_of(operations, id, fd);
+
+                return reply_result(req, attributes_remove(&target, name));
+        }
+        reply_result(req, removexattr(descriptor_path(fd, path), name) < 0 ? -errno : 0);
+}

@@ -1,0 +1,138 @@
+#include "operations-common.h"
+
+/*
+ * How long the kernel may believe a name, in seconds. Every change of a pool of our own passes through the mount, so
+ * the kernel knows of it first. A user's directory may be changed by someone else too.
+ */
+#define OWN_POOL_TIMEOUT 86400.0
+#define DIRECTORY_POOL_TIMEOUT 1.0
+
+/* A write through a view changes a region's times and blocks unseen. */
+#define REGION_TIMEOUT 1.0
+
+int operations_open_node(const Operations *operations, fuse_ino_t id, int flags) {
+        PoolRef ref;
+        int result = registry_resolve(operations->registry, id, &ref);
+
+        return result < 0 ? result : pool_open(operations->pool, &ref, flags);
+}
+
+double operations_name_timeout(const Operations *operations) {
+        return operations->pool->kind == POOL_DIRECTORY ? DIRECTORY_POOL_TIMEOUT : OWN_POOL_TIMEOUT;
+}
+
+double operations_attribute_timeout(const Operations *operations, const struct stat *st) {
+        if (!S_ISREG(st->st_mode))
+                return operations_name_timeout(operations);
+        /* A write takes set-id bits off in the pool, unseen by the kernel's copy of the mode. */
+        return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : REGION_TIMEOUT;
+}
+
+void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st,
+                           struct fuse_entry_param *entry) {
+        *entry = (struct fuse_entry_param){
+                .ino = registry_lookup(operations->registry, ref),
+                .attr = *st,
+                .attr_timeout = operations_attribute_timeout(operations, st),
+                .entry_timeout = operations_name_timeout(operations),
+        };
+}
+
+void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st) {
+        const Operations *operations = operations_of(req);
+        struct fuse_entry_param entry;
+
+        operations_fill_entry(operations, ref, st, &entry);
+        if (fuse_reply_entry(req, &entry) < 0)
+                registry_forget(operations->registry, entry.ino, 1);
+}
+
+int operations_assume_client(fuse_req_t req) {
+        const struct fuse_ctx *client = fuse_req_ctx(req);
+
+        return credentials_assume(operations_of(req)->credentials, client->uid, client->gid, client->umask);
+}
+
+void operations_resume(fuse_req_t req) {
+        credentials_resume(operations_of(req)->credentials);
+}
+
+bool operations_drops_setid(fuse_req_t req) {
+        /* Without privilege the pool sees to it by itself. */
+        return credentials_privileged(operations_of(req)->credentials) && fuse_req_ctx(req)->uid != 0;
+}
+
+static void operation_init(void *userdata, struct fuse_conn_info *connection) {
+        static const uint64_t wanted[] = {
+                FUSE_CAP_POSIX_ACL,          /* ACLs are kept in the pool and checked by the kernel */
+                FUSE_CAP_DONT_MASK,          /* the pool applies the umask, or the parent's default ACL instead */
+                FUSE_CAP_HANDLE_KILLPRIV_V2, /* else each write asks for security.capability first */
+                FUSE_CAP_PARALLEL_DIROPS,
+                FUSE_CAP_CACHE_SYMLINKS,
+                FUSE_CAP_ATOMIC_O_TRUNC,
+                FUSE_CAP_NO_EXPORT_SUPPORT,  /* node ids do not outlive the daemon, so no file handles of the mount */
+        };
+        Operations *operations = userdata;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
+                fuse_set_feature_flag(connection, wanted[i]);
+
+        /* In a pool of our own nobody writes but through the mount: the page cache is never behind. */
+        if (operations->pool->kind != POOL_DIRECTORY)
+                fuse_unset_feature_flag(connection, FUSE_CAP_AUTO_INVAL_DATA);
+
+        /* Requests are small: copying them is faster than the three calls that splicing takes. */
+        fuse_unset_feature_flag(connection, FUSE_CAP_SPLICE_READ);
+        fuse_unset_feature_flag(connection, FUSE_CAP_SPLICE_WRITE);
+        fuse_unset_feature_flag(connection, FUSE_CAP_SPLICE_MOVE);
+
+        /* No operation waits for another client: there is nothing to interrupt. */
+        connection->no_interrupt = 1;
+        connection->max_write = 1024 * 1024;
+
+        if (operations->passthrough) {
+                operations->passthrough = fuse_set_feature_flag(connection, FUSE_CAP_PASSTHROUGH);
+                connection->max_backing_stack_depth = 1;
+        }
+}
+
+/*
+ * Not here: flush, because the kernel writes dirty pages back before it asks and takes a missing answer for "never ask
+ * again"; locks and poll, which the kernel does by itself.
+ */
+const struct fuse_lowlevel_ops operations_table = {
+        .init = operation_init,
+        .lookup = operation_lookup,
+        .forget = operation_forget,
+        .forget_multi = operation_forget_multi,
+        .readlink = operation_readlink,
+        .mknod = operation_mknod,
+        .mkdir = operation_mkdir,
+        .symlink = operation_symlink,
+        .link = operation_link,
+        .unlink = operation_unlink,
+        .rmdir = operation_rmdir,
+        .rename = operation_rename,
+        .create = operation_create,
+        .tmpfile = operation_tmpfile,
+        .open = operation_open,
+        .release = operation_release,
+        .read = operation_read,
+        .write = operation_write,
+        .fsync = operation_fsync,
+        .fallocate = operation_fallocate,
+        .lseek = operation_lseek,
+        .copy_file_range = operation_copy_file_range,
+        .opendir = operation_opendir,
+        .readdir = operation_readdir,
+        .readdirplus = operation_readdirplus,
+        .releasedir = operation_releasedir,
+        .fsyncdir = operation_fsyncdir,
+        .getattr = operation_getattr,
+        .setattr = operation_setattr,
+        .statfs = operation_statfs,
+        .setxattr = operation_setxattr,
+        .getxattr = operation_getxattr,
+        .listxattr = operation_listxattr,
+        .removexattr = operation_removexattr,
+};

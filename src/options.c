@@ -1,0 +1,339 @@
+#include "options.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <limits.h>
+#include <pwd.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char help[] =
+        "Usage: regionfs [-f] [-d] [-o OPTION[,OPTION...]] MOUNTPOINT\n"
+        "\n"
+        "Shows a registry of named shared-memory regions as files under MOUNTPOINT.\n"
+        "\n"
+        "  -f                    stay in the foreground, log to stderr\n"
+        "  -d, --debug           the same, and log every request\n"
+        "  -h, --help            show this\n"
+        "  -V, --version         show the version\n"
+        "\n"
+        "Options after -o:\n"
+        "  size=SIZE             memory of all regions together: bytes, with k, m, g or t, or a percentage of the\n"
+        "                        machine's memory (default: 50%)\n"
+        "  nr_regions=N          how many regions, directories and links there may be\n"
+        "  huge=WHEN             huge pages: never, advise, within_size (default) or always\n"
+        "  noswap                keep regions out of swap\n"
+        "  mpol=POLICY           NUMA policy, as of tmpfs(5)\n"
+        "  mode=MODE             permissions of the root directory, octal (default: 1777; as a user 0700)\n"
+        "  uid=USER, gid=GROUP   owner of the root directory, by name or number\n"
+        "  pool=DIR              keep the regions in this directory instead\n"
+        "  passthrough=WHEN      data goes straight to the regions' memory: auto (default), require or off\n"
+        "\n"
+        "and those of mount(8) and fuse(4): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
+
+typedef bool (*Parser)(Options *options, const char *value, GError **error);
+
+static bool refuse(GError **error, const char *name, const char *value, const char *allowed) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "option %s=%s is not allowed: %s", name, value,
+                    allowed);
+        return false;
+}
+
+static bool parse_size(Options *options, const char *value, GError **error) {
+        static const char allowed[] = "a size is a number of bytes from 1 on, with k, m, g or t behind it for powers of "
+                                      "1024, or a percentage of the machine's memory from 1% to 100%";
+        static const char units[] = "kmgt";
+        const char *unit;
+        char *end;
+        guint64 number;
+
+        if (!g_ascii_isdigit(*value))
+                return refuse(error, "size", value, allowed);
+        errno = 0;
+        number = g_ascii_strtoull(value, &end, 10);
+        if (errno || number == 0)
+                return refuse(error, "size", value, allowed);
+        options->pool.size = options->pool.size_percent = 0;
+        if (g_str_equal(end, "%")) {
+                if (number > 100)
+                        return refuse(error, "size", value, allowed);
+                options->pool.size_percent = number;
+                return true;
+        }
+        if (*end) {
+                unit = strchr(units, g_ascii_tolower(*end));
+                if (!unit || end[1])
+                        return refuse(error, "size", value, allowed);
+                for (const char *step = units; step <= unit; step++) {
+                        if (number > G_MAXINT64 / 1024)
+                                return refuse(error, "size", value, allowed);
+                        number *= 1024;
+                }
+        }
+        if (number > G_MAXINT64)
+                return refuse(error, "size", value, allowed);
+        options->pool.size = number;
+        return true;
+}
+
+static bool parse_nr_regions(Options *options, const char *value, GError **error) {
+        guint64 number;
+
+        /* tmpfs counts its inodes in a word, the root directory among them. */
+        if (!g_ascii_string_to_unsigned(value, 10, 1, G_MAXINT64 / 4096, &number, NULL))
+                return refuse(error, "nr_regions", value, "it takes a whole number from 1 on");
+        options->pool.nr_regions = number;
+        return true;
+}
+
+static bool parse_huge(Options *options, const char *value, GError **error) {
+        static const char *const allowed[] = { "never", "advise", "within_size", "always", NULL };
+
+        if (!g_strv_contains(allowed, value))
+                return refuse(error, "huge", value, "it takes never, advise, within_size or always");
+        g_free(options->pool.huge);
+        options->pool.huge = g_strdup(value);
+        return true;
+}
+
+static bool parse_noswap(Options *options, const char *value, GError **error) {
+        options->pool.noswap = true;
+        return true;
+}
+
+static bool parse_mpol(Options *options, const char *value, GError **error) {
+        static const char *const allowed[] = { "default", "prefer", "bind", "interleave", "local", NULL };
+        g_autofree char *mode = g_strndup(value, strcspn(value, ":="));
+
+        if (!g_strv_contains(allowed, mode))
+                return refuse(error, "mpol", value,
+                              "it takes default, local, prefer:NODE, bind:NODES or interleave:NODES");
+        g_free(options->pool.mpol);
+        options->pool.mpol = g_strdup(value);
+        return true;
+}
+
+static bool parse_mode(Options *options, const char *value, GError **error) {
+        char *end;
+        unsigned long number = strtoul(value, &end, 8);
+
+        if (!g_ascii_isdigit(*value) || *end || number > 07777)
+                return refuse(error, "mode", value, "it takes octal permissions from 0 to 7777");
+        options->pool.mode = number;
+        return true;
+}
+
+/* A user or group id as a number. The last one means "unchanged" to chown(2) and cannot own anything. */
+static bool parse_id(const char *value, unsigned *id) {
+        guint64 number;
+
+        if (!g_ascii_string_to_unsigned(value, 10, 0, UINT_MAX - 1, &number, NULL))
+                return false;
+        *id = number;
+        return true;
+}
+
+static bool parse_uid(Options *options, const char *value, GError **error) {
+        const struct passwd *user = getpwnam(value);
+
+        if (user)
+                options->pool.uid = user->pw_uid;
+        else if (!parse_id(value, &options->pool.uid))
+                return refuse(error, "uid", value, "it takes the name of a user, or a number from 0 to 4294967294");
+        return true;
+}
+
+static bool parse_gid(Options *options, const char *value, GError **error) {
+        const struct group *group = getgrnam(value);
+
+        if (group)
+                options->pool.gid = group->gr_gid;
+        else if (!parse_id(value, &options->pool.gid))
+                return refuse(error, "gid", value, "it takes the name of a group, or a number from 0 to 4294967294");
+        return true;
+}
+
+static bool parse_pool(Options *options, const char *value, GError **error) {
+        struct stat st;
+
+        if (stat(value, &st) < 0 || !S_ISDIR(st.st_mode))
+                return refuse(error, "pool", value, "it takes an existing directory");
+        g_free(options->pool.directory);
+        options->pool.directory = realpath(value, NULL);
+        return options->pool.directory || refuse(error, "pool", value, g_strerror(errno));
+}
+
+static bool parse_passthrough(Options *options, const char *value, GError **error) {
+        if (g_str_equal(value, "auto"))
+                options->passthrough = PASSTHROUGH_AUTO;
+        else if (g_str_equal(value, "require"))
+                options->passthrough = PASSTHROUGH_REQUIRE;
+        else if (g_str_equal(value, "off"))
+                options->passthrough = PASSTHROUGH_OFF;
+        else
+                return refuse(error, "passthrough", value, "it takes auto, require or off");
+        return true;
+}
+
+/* For mount(8) and fstab(5), and of no concern here. */
+static bool parse_nothing(Options *options, const char *value, GError **error) {
+        return true;
+}
+
+static const struct {
+        const char *name; /* with "=" at the end where a value follows */
+        Parser parse;
+} table[] = {
+        { "size=", parse_size },
+        { "nr_regions=", parse_nr_regions },
+        { "huge=", parse_huge },
+        { "noswap", parse_noswap },
+        { "mpol=", parse_mpol },
+        { "mode=", parse_mode },
+        { "uid=", parse_uid },
+        { "gid=", parse_gid },
+        { "pool=", parse_pool },
+        { "passthrough=", parse_passthrough },
+        { "defaults", parse_nothing },
+        { "auto", parse_nothing },
+        { "noauto", parse_nothing },
+        { "nofail", parse_nothing },
+        { "_netdev", parse_nothing },
+        { "x-", parse_nothing },
+        { "comment=", parse_nothing },
+        /* A region is never a program of its owner's rights, nor a device: nosuid,nodev holds in any case. */
+        { "suid", parse_nothing },
+        { "nosuid", parse_nothing },
+        { "dev", parse_nothing },
+        { "nodev", parse_nothing },
+        { "default_permissions", parse_nothing },
+};
+
+/* What fuse_opt_parse() carries along. */
+typedef struct Parsing {
+        Options *options;
+        GPtrArray *arguments; /* not options: borrowed */
+        GError **error;
+} Parsing;
+
+enum { KEY_FOREGROUND = 1000, KEY_DEBUG, KEY_HELP, KEY_VERSION };
+
+static const struct fuse_opt keys[] = {
+        FUSE_OPT_KEY("-f", KEY_FOREGROUND), FUSE_OPT_KEY("-d", KEY_DEBUG),      FUSE_OPT_KEY("--debug", KEY_DEBUG),
+        FUSE_OPT_KEY("debug", KEY_DEBUG),   FUSE_OPT_KEY("-h", KEY_HELP),       FUSE_OPT_KEY("--help", KEY_HELP),
+        FUSE_OPT_KEY("-V", KEY_VERSION),    FUSE_OPT_KEY("--version", KEY_VERSION), FUSE_OPT_END,
+};
+
+/* -1: error is set; 0: used up; 1: left to libfuse. */
+static int parse_option(Parsing *parsing, const char *option) {
+        for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+                const char *name = table[i].name;
+                size_t length = strlen(name);
+                bool open_ended = name[length - 1] == '=' || name[length - 1] == '-';
+
+                if (open_ended ? g_str_has_prefix(option, name) : g_str_equal(option, name))
+                        return table[i].parse(parsing->options, option + length, parsing->error) ? 0 : -1;
+                if (open_ended && strlen(option) == length - 1 && strncmp(option, name, length - 1) == 0) {
+                        g_set_error(parsing->error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                                    "option %s needs a value: %s=VALUE", option, option);
+                        return -1;
+                }
+        }
+        return 1;
+}
+
+static int parse_argument(void *data, const char *argument, int key, struct fuse_args *out) {
+        Parsing *parsing = data;
+        Options *options = parsing->options;
+
+        switch (key) {
+        case KEY_DEBUG:
+                options->debug = options->foreground = true;
+                return 1;
+        case KEY_FOREGROUND:
+                options->foreground = true;
+                return 0;
+        case KEY_HELP:
+                options->help = true;
+                return 0;
+        case KEY_VERSION:
+                options->version = true;
+                return 0;
+        case FUSE_OPT_KEY_NONOPT:
+                g_ptr_array_add(parsing->arguments, (gpointer)argument);
+                return 0;
+        case FUSE_OPT_KEY_OPT:
+                /* Options without -o begin with a dash: an unknown one is not for libfuse to explain. */
+                if (argument[0] == '-') {
+                        g_set_error(parsing->error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                                    "unknown option %s: see regionfs --help", argument);
+                        return -1;
+                }
+                return parse_option(parsing, argument);
+        default:
+                return 1;
+        }
+}
+
+static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **error) {
+        /* mount(8) gives the source before it; an empty or arbitrary one, as regionfs has none. */
+        const char *given = arguments->len > 0 ? g_ptr_array_index(arguments, arguments->len - 1) : NULL;
+        struct stat st;
+
+        if (!given || arguments->len > 2) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                            "%s: see regionfs --help", given ? "more than one MOUNTPOINT is given" :
+                                                               "the MOUNTPOINT is missing");
+                return false;
+        }
+        options->mountpoint = realpath(given, NULL);
+        if (!options->mountpoint || stat(options->mountpoint, &st) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount on %s: %s", given,
+                            g_strerror(errno));
+                return false;
+        }
+        if (!S_ISDIR(st.st_mode)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_DIRECTORY, "cannot mount on %s: it is not a directory",
+                            given);
+                return false;
+        }
+        return true;
+}
+
+bool options_parse(Options *options, int argc, char **argv, GError **error) {
+        g_autoptr(GPtrArray) arguments = g_ptr_array_new();
+        struct fuse_args given = FUSE_ARGS_INIT(argc, argv);
+        g_autoptr(GError) local = NULL;
+        Parsing parsing = { .options = options, .arguments = arguments, .error = &local };
+        bool good;
+
+        *options = (Options){ .pool = POOL_SETTINGS_INIT };
+        good = fuse_opt_parse(&given, &parsing, keys, parse_argument) == 0;
+        if (good && !options->help && !options->version)
+                good = find_mountpoint(options, arguments, &local);
+        if (good) {
+                options->fuse = given;
+                return true;
+        }
+        /* libfuse itself finds only one fault: an option that ends where its value should be. */
+        if (!local)
+                g_set_error(&local, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                            "the command line cannot be read (is a value missing after -o?): see regionfs --help");
+        g_propagate_error(error, g_steal_pointer(&local));
+        fuse_opt_free_args(&given);
+        options_clear(options);
+        return false;
+}
+
+void options_clear(Options *options) {
+        free(options->mountpoint);
+        options->mountpoint = NULL;
+        pool_settings_clear(&options->pool);
+        fuse_opt_free_args(&options->fuse);
+}
+
+const char *options_help(void) {
+        return help;
+}

@@ -1,0 +1,33 @@
+#pragma once
+
+/* The command line of regionfs. */
+
+#include "pool.h"
+
+#define FUSE_USE_VERSION 317
+#include <fuse_opt.h>
+
+typedef enum OptionsPassthrough {
+        PASSTHROUGH_AUTO,    /* where the kernel and our rights allow it */
+        PASSTHROUGH_REQUIRE, /* or do not start */
+        PASSTHROUGH_OFF,
+} OptionsPassthrough;
+
+typedef struct Options {
+        char *mountpoint;      /* owned: absolute */
+        bool foreground;
+        bool debug;
+        bool help, version;    /* asked for: nothing else is filled then */
+        OptionsPassthrough passthrough;
+        PoolSettings pool;
+        struct fuse_args fuse; /* owned: what libfuse is to be told */
+} Options;
+
+/* error is a sentence that names the option and what is allowed. */
+bool options_parse(Options *options, int argc, char **argv, GError **error);
+void options_clear(Options *options);
+
+/* The text of --help; static. */
+const char *options_help(void);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)

@@ -1,0 +1,12 @@
+#pragma once
+
+/* The kinds of pool: how each one's directory descriptor comes about. For pool.c alone. */
+
+#include "pool.h"
+
+/* A tmpfs that is attached to no mount namespace. Needs CAP_SYS_ADMIN. Fills fd and mount_fd. */
+bool pool_tmpfs_make(Pool *pool, const PoolSettings *settings, GError **error);
+
+/* A private directory on a tmpfs that the user may write to. Fills fd and path. */
+bool pool_private_directory_make(Pool *pool, GError **error);
+void pool_private_directory_remove(Pool *pool);

@@ -1,0 +1,211 @@
+#include "pool.h"
+
+#include "descriptor.h"
+#include "pool-kinds.h"
+
+#include <fcntl.h>
+#include <fts.h>
+#include <gio/gio.h>
+#include <string.h>
+
+static bool fail(GError **error, const char *what, const char *path) {
+        int code = errno;
+
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(code), "%s %s: %s", what, path, g_strerror(code));
+        return false;
+}
+
+/* A private pool has its own limits; a directory has those of its file system. */
+static bool refuse_limits(const PoolSettings *settings, const char *why, GError **error) {
+        const char *option = settings->size || settings->size_percent ? "size" :
+                             settings->nr_regions                     ? "nr_regions" :
+                             settings->huge                           ? "huge" :
+                             settings->mpol                           ? "mpol" :
+                             settings->noswap                         ? "noswap" :
+                                                                        NULL;
+
+        if (!option)
+                return true;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "option %s sets a limit of the private pool and is not allowed %s", option, why);
+        return false;
+}
+
+static bool open_directory(Pool *pool, const PoolSettings *settings, GError **error) {
+        pool->fd = open(settings->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (pool->fd < 0)
+                return fail(error, "option pool: cannot open the directory", settings->directory);
+        if (settings->mode != (mode_t)-1 && fchmod(pool->fd, settings->mode) < 0)
+                return fail(error, "option mode: cannot set the mode of", settings->directory);
+        if ((settings->uid != (uid_t)-1 || settings->gid != (gid_t)-1) &&
+            fchown(pool->fd, settings->uid, settings->gid) < 0)
+                return fail(error, "options uid, gid: cannot set the owner of", settings->directory);
+        return true;
+}
+
+static int read_handle(int fd, PoolRef *ref) {
+        union {
+                struct file_handle header;
+                unsigned char room[sizeof(struct file_handle) + POOL_HANDLE_MAX];
+        } handle = { .header.handle_bytes = POOL_HANDLE_MAX };
+        int mount_id;
+
+        if (name_to_handle_at(fd, "", &handle.header, &mount_id, AT_EMPTY_PATH) < 0)
+                return -errno;
+        ref->handle_type = handle.header.handle_type;
+        ref->handle_size = handle.header.handle_bytes;
+        memcpy(ref->handle, handle.header.f_handle, handle.header.handle_bytes);
+        return 0;
+}
+
+static int open_handle(const Pool *pool, const PoolRef *ref, int flags) {
+        union {
+                struct file_handle header;
+                unsigned char room[sizeof(struct file_handle) + POOL_HANDLE_MAX];
+        } handle = { .header.handle_bytes = ref->handle_size, .header.handle_type = ref->handle_type };
+        int fd;
+
+        memcpy(handle.header.f_handle, ref->handle, ref->handle_size);
+        fd = open_by_handle_at(pool->fd, &handle.header, flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+/* Whether this file system gives out handles that we hold and this process may open. */
+static bool handles_work(const Pool *pool) {
+        PoolRef root = POOL_REF_INIT;
+        auto_descriptor fd = -1;
+
+        if (read_handle(pool->fd, &root) < 0)
+                return false;
+        fd = open_handle(pool, &root, O_PATH);
+        return fd >= 0;
+}
+
+static bool make(Pool *pool, const PoolSettings *settings, GError **error) {
+        if (settings->directory) {
+                pool->kind = POOL_DIRECTORY;
+                return refuse_limits(settings, "with pool=, where the directory's file system sets the limits", error) &&
+                       open_directory(pool, settings, error);
+        }
+        if (geteuid() == 0) {
+                pool->kind = POOL_TMPFS;
+                return pool_tmpfs_make(pool, settings, error);
+        }
+        pool->kind = POOL_PRIVATE_DIRECTORY;
+        if (!refuse_limits(settings, "without root, where the pool is a directory on the user's own tmpfs", error) ||
+            !pool_private_directory_make(pool, error))
+                return false;
+        if (settings->uid != (uid_t)-1 || settings->gid != (gid_t)-1) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                            "options uid and gid are allowed to root alone: a user's mount belongs to the user");
+                return false;
+        }
+        if (settings->mode != (mode_t)-1 && fchmod(pool->fd, settings->mode) < 0)
+                return fail(error, "option mode: cannot set the mode of", pool->path);
+        return true;
+}
+
+Pool *pool_new(const PoolSettings *settings, GError **error) {
+        g_autoptr(Pool) pool = g_new0(Pool, 1);
+        struct stat st;
+
+        pool->fd = pool->mount_fd = -1;
+        if (!make(pool, settings, error))
+                return NULL;
+        if (fstat(pool->fd, &st) < 0) {
+                fail(error, "cannot look at", "the pool");
+                return NULL;
+        }
+        pool->device = st.st_dev;
+        pool->by_handle = handles_work(pool);
+        return g_steal_pointer(&pool);
+}
+
+void pool_free(Pool *pool) {
+        if (!pool)
+                return;
+        if (pool->path)
+                pool_private_directory_remove(pool);
+        descriptor_clear(&pool->fd);
+        descriptor_clear(&pool->mount_fd);
+        g_free(pool->path);
+        g_free(pool);
+}
+
+int pool_open(const Pool *pool, const PoolRef *ref, int flags) {
+        char path[DESCRIPTOR_PATH_MAX];
+        int fd;
+
+        if (ref->fd < 0)
+                return open_handle(pool, ref, flags);
+        if (flags & O_PATH)
+                fd = fcntl(ref->fd, F_DUPFD_CLOEXEC, 0);
+        else
+                fd = open(descriptor_path(ref->fd, path), flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int pool_pin(PoolRef *ref, int fd) {
+        char path[DESCRIPTOR_PATH_MAX];
+
+        /* O_PATH, as any other descriptor would count as a user of the region. */
+        ref->fd = open(descriptor_path(fd, path), O_PATH | O_CLOEXEC);
+        return ref->fd < 0 ? -errno : 0;
+}
+
+int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
+        *ref = (PoolRef)POOL_REF_INIT;
+        if (fstatat(fd, "", st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (st->st_dev != pool->device)
+                return -EXDEV;
+        ref->inode = st->st_ino;
+        return pool->by_handle ? read_handle(fd, ref) : pool_pin(ref, fd);
+}
+
+int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, struct stat *st) {
+        auto_descriptor fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+        if (fd < 0)
+                return -errno;
+        return pool_identify(pool, fd, ref, st);
+}
+
+int pool_count_regions(const Pool *pool, uint64_t *count) {
+        g_autoptr(GHashTable) linked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        char path[DESCRIPTOR_PATH_MAX];
+        g_autofree char *root = g_strconcat(descriptor_path(pool->fd, path), "/.", NULL);
+        char *roots[] = { root, NULL };
+        FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+        FTSENT *entry;
+
+        *count = 0;
+        if (!tree)
+                return -errno;
+        while ((entry = fts_read(tree))) {
+                gint64 inode;
+
+                if (entry->fts_info != FTS_F)
+                        continue;
+                inode = entry->fts_statp->st_ino;
+                if (entry->fts_statp->st_nlink == 1 || g_hash_table_add(linked, g_memdup2(&inode, sizeof(inode))))
+                        (*count)++;
+        }
+        fts_close(tree);
+        return 0;
+}
+
+bool pool_ref_equal(const PoolRef *a, const PoolRef *b) {
+        return a->inode == b->inode && a->handle_type == b->handle_type && a->handle_size == b->handle_size &&
+               memcmp(a->handle, b->handle, a->handle_size) == 0;
+}
+
+void pool_ref_clear(PoolRef *ref) {
+        descriptor_clear(&ref->fd);
+}
+
+void pool_settings_clear(PoolSettings *settings) {
+        g_clear_pointer(&settings->directory, g_free);
+        g_clear_pointer(&settings->huge, g_free);
+        g_clear_pointer(&settings->mpol, g_free);
+}

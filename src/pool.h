@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * The pool: where the memory of regions lives. To everyone else it is a directory descriptor; names, modes, owners,
+ * ACLs, links, user attributes and timestamps are the pool file system's own.
+ *
+ * Calls that reach into the pool return 0 or a descriptor, or -errno of the call that failed.
+ */
+
+#include <glib.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Bytes of the longest file handle that a reference holds; pools with longer ones are reached by descriptor. */
+#define POOL_HANDLE_MAX 24
+
+/* What the user asked of the pool. */
+typedef struct PoolSettings {
+        char *directory;       /* owned; NULL: a pool of our own */
+        uint64_t size;         /* bytes; 0: unset */
+        unsigned size_percent; /* of the machine's memory; 0: unset */
+        uint64_t nr_regions;   /* 0: unset */
+        char *huge;            /* owned; NULL: within_size where the kernel has it */
+        char *mpol;            /* owned; NULL: unset */
+        bool noswap;
+        mode_t mode;           /* of the root directory; (mode_t)-1: unset */
+        uid_t uid;             /* (uid_t)-1: unset */
+        gid_t gid;             /* (gid_t)-1: unset */
+} PoolSettings;
+
+#define POOL_SETTINGS_INIT { .mode = (mode_t)-1, .uid = (uid_t)-1, .gid = (gid_t)-1 }
+
+typedef enum PoolKind {
+        POOL_TMPFS,             /* a tmpfs of our own that is attached nowhere: ends with its last descriptor */
+        POOL_PRIVATE_DIRECTORY, /* a directory of our own on the user's tmpfs: removed by pool_free() */
+        POOL_DIRECTORY,         /* the user's directory: left as it is */
+} PoolKind;
+
+typedef struct Pool {
+        PoolKind kind;
+        int fd;          /* owned: the directory */
+        int mount_fd;    /* owned: keeps a detached mount; -1 for other kinds */
+        char *path;      /* owned: of a private directory, to remove it; NULL for other kinds */
+        dev_t device;
+        bool by_handle;  /* nodes are reached by file handle, so that unopened nodes cost no descriptor */
+} Pool;
+
+/*
+ * How a node is reached in the pool: by file handle, or by a descriptor that pins it, or both (a node whose last name
+ * is gone is pinned, as not every file system finds it by handle). Equal references mean the same node as long as
+ * either is known to the registry: a pinned node's inode number is not used again, and a handle names its generation.
+ */
+typedef struct PoolRef {
+        ino_t inode;
+        int fd;               /* owned: O_PATH, or -1 */
+        int handle_type;
+        unsigned handle_size; /* bytes; 0: reached by fd alone */
+        unsigned char handle[POOL_HANDLE_MAX];
+} PoolRef;
+
+/* Takes what settings say; NULL and error with a sentence for the user otherwise. */
+Pool *pool_new(const PoolSettings *settings, GError **error);
+void pool_free(Pool *pool);
+
+/* Opens a node: a descriptor that the caller owns. O_CLOEXEC is implied; flags must not contain O_CREAT. */
+int pool_open(const Pool *pool, const PoolRef *ref, int flags);
+
+/* Describes the node that fd is open on. The caller owns *ref. -EXDEV where it lies on another file system. */
+int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st);
+
+/* Describes the entry name of the directory dirfd; symbolic links are not followed. The caller owns *ref. */
+int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, struct stat *st);
+
+/* Makes ref reach its node even when that has no name any more. fd is open on the node and stays the caller's. */
+int pool_pin(PoolRef *ref, int fd);
+
+/* Counts the regular files that the pool holds, each once however many names it has. Walks the whole pool. */
+int pool_count_regions(const Pool *pool, uint64_t *count);
+
+bool pool_ref_equal(const PoolRef *a, const PoolRef *b);
+void pool_ref_clear(PoolRef *ref);
+void pool_settings_clear(PoolSettings *settings);
+
+#define POOL_REF_INIT { .fd = -1 }
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pool, pool_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolRef, pool_ref_clear)

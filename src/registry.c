@@ -1,0 +1,313 @@
+#include "registry.h"
+
+#include "descriptor.h"
+
+#include <errno.h>
+
+typedef struct Node {
+        uint64_t id;
+        PoolRef ref;      /* owned */
+        uint64_t lookups; /* that the kernel has not given back */
+        uint64_t handles;
+        int backing_id;   /* 0: none */
+} Node;
+
+struct Registry {
+        GMutex lock;             /* protects all that follows, and every Node */
+        GHashTable *nodes;       /* by &node->id; owns the nodes */
+        GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
+        GHashTable *files;       /* handle id → descriptor */
+        GHashTable *directories; /* handle id → Directory */
+        uint64_t next_node;
+        uint64_t next_handle;
+        uint64_t regions;
+};
+
+static guint ref_hash(gconstpointer key) {
+        const PoolRef *ref = key;
+        uint64_t inode = ref->inode;
+
+        return g_int64_hash(&inode);
+}
+
+static gboolean ref_equal(gconstpointer a, gconstpointer b) {
+        return pool_ref_equal(a, b);
+}
+
+static void node_free(gpointer data) {
+        Node *node = data;
+
+        pool_ref_clear(&node->ref);
+        g_free(node);
+}
+
+static void file_free(gpointer data) {
+        close(GPOINTER_TO_INT(data));
+}
+
+static void directory_free_pointer(gpointer data) {
+        directory_free(data);
+}
+
+static Node *add_node(Registry *registry, PoolRef *ref) {
+        Node *node = g_new0(Node, 1);
+
+        node->id = registry->next_node++;
+        node->ref = *ref;
+        *ref = (PoolRef)POOL_REF_INIT;
+        g_hash_table_insert(registry->nodes, &node->id, node);
+        return node;
+}
+
+static Node *find(Registry *registry, uint64_t id) {
+        return g_hash_table_lookup(registry->nodes, &id);
+}
+
+Registry *registry_new(PoolRef *root) {
+        Registry *registry = g_new0(Registry, 1);
+
+        g_mutex_init(&registry->lock);
+        registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
+        registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
+        registry->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, file_free);
+        registry->directories = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, directory_free_pointer);
+        registry->next_node = REGISTRY_ROOT_ID;
+        registry->next_handle = 1;
+        add_node(registry, root)->lookups = 1;
+        return registry;
+}
+
+void registry_free(Registry *registry) {
+        if (!registry)
+                return;
+        g_hash_table_unref(registry->by_ref);
+        g_hash_table_unref(registry->nodes);
+        g_hash_table_unref(registry->files);
+        g_hash_table_unref(registry->directories);
+        g_mutex_clear(&registry->lock);
+        g_free(registry);
+}
+
+uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
+        uint64_t id;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = g_hash_table_lookup(registry->by_ref, ref);
+        if (!node) {
+                node = add_node(registry, ref);
+                g_hash_table_insert(registry->by_ref, &node->ref, node);
+        }
+        node->lookups++;
+        id = node->id;
+        g_mutex_unlock(&registry->lock);
+
+        pool_ref_clear(ref);
+        return id;
+}
+
+void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
+        Node *forgotten = NULL;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node && id != REGISTRY_ROOT_ID) {
+                node->lookups -= MIN(lookups, node->lookups);
+                if (node->lookups == 0) {
+                        forgotten = node;
+                        g_hash_table_remove(registry->by_ref, &node->ref);
+                        g_hash_table_steal(registry->nodes, &node->id);
+                }
+        }
+        g_mutex_unlock(&registry->lock);
+
+        /* Outside the lock: the last descriptor of an unlinked region gives back its memory, which takes its time. */
+        if (forgotten)
+                node_free(forgotten);
+}
+
+int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
+        int result = -ESTALE;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node) {
+                *ref = node->ref;
+                result = 0;
+        }
+        g_mutex_unlock(&registry->lock);
+        return result;
+}
+
+void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = g_hash_table_lookup(registry->by_ref, ref);
+        if (node && node->ref.fd < 0)
+                node->ref.fd = descriptor_steal(fd);
+        g_mutex_unlock(&registry->lock);
+}
+
+int registry_handle_added(Registry *registry, uint64_t id, int *backing_id) {
+        int result = -ESTALE;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node) {
+                node->handles++;
+                *backing_id = node->backing_id;
+                result = 0;
+        }
+        g_mutex_unlock(&registry->lock);
+        return result;
+}
+
+int registry_handle_removed(Registry *registry, uint64_t id, int *backing_id) {
+        int result = -ESTALE;
+        Node *node;
+
+        *backing_id = 0;
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node && node->handles > 0) {
+                if (--node->handles == 0) {
+                        *backing_id = node->backing_id;
+                        node->backing_id = 0;
+                }
+                result = 0;
+        }
+        g_mutex_unlock(&registry->lock);
+        return result;
+}
+
+int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {
+        int result = -ESTALE;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node) {
+                *handles = node->handles;
+                result = 0;
+        }
+        g_mutex_unlock(&registry->lock);
+        return result;
+}
+
+int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused) {
+        int in_force;
+        Node *node;
+
+        *unused = 0;
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (!node || node->handles == 0) {
+                in_force = -ESTALE;
+                *unused = backing_id;
+        } else if (node->backing_id) {
+                in_force = node->backing_id;
+                *unused = backing_id;
+        } else {
+                in_force = node->backing_id = backing_id;
+        }
+        g_mutex_unlock(&registry->lock);
+        return in_force;
+}
+
+static uint64_t keep(Registry *registry, GHashTable *table, gpointer value) {
+        uint64_t *key = g_new(uint64_t, 1);
+        uint64_t handle;
+
+        g_mutex_lock(&registry->lock);
+        handle = *key = registry->next_handle++;
+        g_hash_table_insert(table, key, value);
+        g_mutex_unlock(&registry->lock);
+        return handle;
+}
+
+static int peek(Registry *registry, GHashTable *table, uint64_t handle, gpointer *value) {
+        gboolean found;
+
+        g_mutex_lock(&registry->lock);
+        found = g_hash_table_lookup_extended(table, &handle, NULL, value);
+        g_mutex_unlock(&registry->lock);
+        return found ? 0 : -EBADF;
+}
+
+/* Hands the value out to be freed outside the lock. */
+static gboolean drop(Registry *registry, GHashTable *table, uint64_t handle, gpointer *value) {
+        gpointer key = NULL;
+        gboolean found;
+
+        g_mutex_lock(&registry->lock);
+        found = g_hash_table_steal_extended(table, &handle, &key, value);
+        g_mutex_unlock(&registry->lock);
+        g_free(key);
+        return found;
+}
+
+uint64_t registry_keep_file(Registry *registry, int fd) {
+        return keep(registry, registry->files, GINT_TO_POINTER(fd));
+}
+
+int registry_file(Registry *registry, uint64_t handle, int *fd) {
+        gpointer value = NULL;
+        int result = peek(registry, registry->files, handle, &value);
+
+        *fd = GPOINTER_TO_INT(value);
+        return result;
+}
+
+void registry_drop_file(Registry *registry, uint64_t handle) {
+        gpointer value;
+
+        if (drop(registry, registry->files, handle, &value))
+                file_free(value);
+}
+
+uint64_t registry_keep_directory(Registry *registry, Directory *directory) {
+        return keep(registry, registry->directories, directory);
+}
+
+int registry_directory(Registry *registry, uint64_t handle, Directory **directory) {
+        gpointer value = NULL;
+        int result = peek(registry, registry->directories, handle, &value);
+
+        *directory = value;
+        return result;
+}
+
+void registry_drop_directory(Registry *registry, uint64_t handle) {
+        gpointer value;
+
+        if (drop(registry, registry->directories, handle, &value))
+                directory_free(value);
+}
+
+void registry_regions_changed(Registry *registry, int64_t difference) {
+        g_mutex_lock(&registry->lock);
+        registry->regions += difference;
+        g_mutex_unlock(&registry->lock);
+}
+
+uint64_t registry_regions(Registry *registry) {
+        uint64_t regions;
+
+        g_mutex_lock(&registry->lock);
+        regions = registry->regions;
+        g_mutex_unlock(&registry->lock);
+        return regions;
+}
+
+uint64_t registry_nodes(Registry *registry) {
+        uint64_t nodes;
+
+        g_mutex_lock(&registry->lock);
+        nodes = g_hash_table_size(registry->nodes);
+        g_mutex_unlock(&registry->lock);
+        return nodes;
+}

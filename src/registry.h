@@ -1,0 +1,76 @@
+#pragma once
+
+/*
+ * The registry: what is known of each node that the kernel knows, and of each open handle. Knows nothing of FUSE.
+ *
+ * Node ids
+ *   The kernel names a node (region, directory, symbolic link, …) by an id that we choose. It is a counter that is never
+ *   used again, so that an id from before a change can only mean the node of before, or nothing. The root has id 1.
+ *   A node is known as long as the kernel may use its id: each time an id is handed out adds one to the node's lookup
+ *   count, and registry_forget() takes off as many as the kernel gives back; at zero the node is forgotten, which
+ *   changes nothing in the pool. A node whose reply did not reach the kernel is forgotten by whoever failed to reply.
+ *   The kernel does not give back an id while a request that names it is under way: an operation may resolve its ids
+ *   once and go on without a lock.
+ *
+ * Handles
+ *   Every open handle of a region counts. One that the kernel serves itself (passthrough) has no state here, and the
+ *   handle id 0; one that we serve has a descriptor, found by an id from the same kind of counter. All passthrough
+ *   handles of a region share one backing id: the first open registers it, the last release gives it up.
+ *
+ * Pinning
+ *   A node that lost its last name, but is still known, is reached by a descriptor that its PoolRef keeps.
+ *
+ * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id,
+ * -EBADF for an unknown handle id.
+ */
+
+#include "directory.h"
+#include "pool.h"
+
+typedef struct Registry Registry;
+
+#define REGISTRY_ROOT_ID 1
+
+/* root is the pool's directory; the registry takes it over. */
+Registry *registry_new(PoolRef *root);
+void registry_free(Registry *registry);
+
+/* Finds or adds the node and counts one lookup. Takes over *ref. Returns the id. */
+uint64_t registry_lookup(Registry *registry, PoolRef *ref);
+void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
+
+/* Where the node is in the pool. What *ref holds is borrowed, and good while the kernel may use id. */
+int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref);
+
+/* The node that *ref describes lost its last name: if it is known, *fd (O_PATH) is taken over to pin it. */
+void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd);
+
+/* Counts one more handle on the node. *backing_id is the region's, or 0 if it has none yet. */
+int registry_handle_added(Registry *registry, uint64_t id, int *backing_id);
+
+/* Takes one handle off the node. *backing_id is to be closed by the caller, or 0. */
+int registry_handle_removed(Registry *registry, uint64_t id, int *backing_id);
+int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
+
+/* Proposes a backing id for a node with a handle. Returns the one in force: *unused is to be closed by the caller, or 0. */
+int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused);
+
+/* Keeps a descriptor (taken over) and returns its handle id. */
+uint64_t registry_keep_file(Registry *registry, int fd);
+/* The descriptor stays the registry's, and is good while the kernel may use the handle. */
+int registry_file(Registry *registry, uint64_t handle, int *fd);
+void registry_drop_file(Registry *registry, uint64_t handle);
+
+/* The same for directory streams. */
+uint64_t registry_keep_directory(Registry *registry, Directory *directory);
+int registry_directory(Registry *registry, uint64_t handle, Directory **directory);
+void registry_drop_directory(Registry *registry, uint64_t handle);
+
+/* How many regions the pool holds: told at start, then kept up with what operations create and end. */
+void registry_regions_changed(Registry *registry, int64_t difference);
+uint64_t registry_regions(Registry *registry);
+
+/* How many nodes are known: for tests and for whoever looks for leaks. */
+uint64_t registry_nodes(Registry *registry);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Registry, registry_free)

@@ -1,0 +1,334 @@
+#include "server.h"
+
+#include "backing.h"
+#include "descriptor.h"
+#include "operations.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <poll.h>
+#include <pthread.h>
+#include <regionfs/regionfs.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+/* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
+#define WORKERS_FIRST 4
+#define WORKERS_MOST 64
+
+typedef struct Worker {
+        Server *server;
+        pthread_t thread;
+        struct fuse_buf request; /* owned */
+} Worker;
+
+struct Server {
+        struct fuse_session *session; /* owned */
+        char *mountpoint;             /* owned */
+        Registry *registry;           /* owned */
+        Credentials *credentials;     /* owned */
+        Operations operations;
+        bool mounted;
+        int ended;   /* owned: eventfd that says that a worker met the end of the mount */
+        int signals; /* owned: signalfd */
+        gint idle;   /* workers that wait for a request; atomic */
+
+        GMutex lock;        /* protects what follows */
+        GPtrArray *workers; /* owns them */
+        bool stopping;
+};
+
+static bool start_worker(Server *server);
+
+static void *work(void *data) {
+        Worker *worker = data;
+        Server *server = worker->server;
+        int unused, size, result;
+
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+        result = credentials_prepare_thread();
+        if (result < 0)
+                g_warning("cannot give a thread a umask of its own: %s", g_strerror(-result));
+        while (!fuse_session_exited(server->session)) {
+                pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
+                size = fuse_session_receive_buf(server->session, &worker->request);
+                pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+                if (size == -EINTR || size == -EAGAIN)
+                        continue;
+                if (size <= 0)
+                        break;
+                if (g_atomic_int_dec_and_test(&server->idle))
+                        start_worker(server);
+                fuse_session_process_buf(server->session, &worker->request);
+                g_atomic_int_inc(&server->idle);
+        }
+        if (eventfd_write(server->ended, 1) < 0)
+                g_warning("cannot tell that the mount has ended: %s", g_strerror(errno));
+        return NULL;
+}
+
+static bool start_worker(Server *server) {
+        Worker *worker = NULL;
+
+        g_mutex_lock(&server->lock);
+        if (!server->stopping && server->workers->len < WORKERS_MOST) {
+                worker = g_new0(Worker, 1);
+                worker->server = server;
+                g_atomic_int_inc(&server->idle);
+                if (pthread_create(&worker->thread, NULL, work, worker) == 0) {
+                        g_ptr_array_add(server->workers, worker);
+                } else {
+                        g_atomic_int_add(&server->idle, -1);
+                        g_clear_pointer(&worker, g_free);
+                }
+        }
+        g_mutex_unlock(&server->lock);
+        return worker;
+}
+
+static void stop_workers(Server *server) {
+        g_mutex_lock(&server->lock);
+        server->stopping = true;
+        g_mutex_unlock(&server->lock);
+
+        /* From here on nobody adds to the array. */
+        for (guint i = 0; i < server->workers->len; i++) {
+                Worker *worker = g_ptr_array_index(server->workers, i);
+
+                pthread_cancel(worker->thread);
+        }
+        for (guint i = 0; i < server->workers->len; i++) {
+                Worker *worker = g_ptr_array_index(server->workers, i);
+
+                pthread_join(worker->thread, NULL);
+                free(worker->request.mem);
+                g_free(worker);
+        }
+        g_ptr_array_set_size(server->workers, 0);
+}
+
+static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
+
+static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) {
+        g_autofree char *message = g_strdup_vprintf(format, arguments);
+        GLogLevelFlags as = level <= FUSE_LOG_WARNING ? G_LOG_LEVEL_WARNING :
+                            level <= FUSE_LOG_INFO    ? G_LOG_LEVEL_INFO :
+                                                        G_LOG_LEVEL_DEBUG;
+
+        g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
+}
+
+static bool new_session(Server *server, const Options *options, GError **error) {
+        struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
+
+        for (int i = 0; i < options->fuse.argc; i++)
+                fuse_opt_add_arg(&arguments, options->fuse.argv[i]);
+        /* First, so that the user's fsname counts. */
+        fuse_opt_insert_arg(&arguments, 1, "-ofsname=regionfs,subtype=regionfs,default_permissions");
+        if (geteuid() == 0)
+                fuse_opt_add_arg(&arguments, "-oallow_other,nosuid,nodev");
+        server->session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), &server->operations);
+        fuse_opt_free_args(&arguments);
+        server->operations.session = server->session;
+        if (!server->session)
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "see regionfs --help for the options");
+        return server->session;
+}
+
+static bool mount_session(Server *server, GError **error) {
+        if (getxattr(server->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+                            "cannot mount on %s: a regionfs is mounted there already", server->mountpoint);
+                return false;
+        }
+        if (fuse_session_mount(server->session, server->mountpoint) < 0) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s", server->mountpoint);
+                return false;
+        }
+        server->mounted = true;
+        return true;
+}
+
+/* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
+static bool initialize(Server *server, GError **error) {
+        struct fuse_buf request = { 0 };
+        int size;
+
+        do
+                size = fuse_session_receive_buf(server->session, &request);
+        while (size == -EINTR);
+        if (size > 0)
+                fuse_session_process_buf(server->session, &request);
+        free(request.mem);
+        if (size > 0 && !fuse_session_exited(server->session))
+                return true;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the kernel and libfuse do not agree on a protocol");
+        return false;
+}
+
+/* Whether the kernel takes files of this pool as backing files. */
+static int try_backing(const Server *server, const Pool *pool) {
+        auto_descriptor file = openat(pool->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        int id;
+
+        if (file < 0)
+                return -errno;
+        id = backing_open(fuse_session_fd(server->session), file);
+        if (id > 0)
+                backing_close(fuse_session_fd(server->session), id);
+        return MIN(id, 0);
+}
+
+static bool settle_passthrough(Server *server, const Options *options, GError **error) {
+        const char *why = NULL;
+        int result;
+
+        if (options->passthrough == PASSTHROUGH_OFF) {
+                why = "passthrough=off";
+        } else if (!credentials_privileged(server->credentials)) {
+                why = "passthrough needs root";
+        } else if (!server->operations.passthrough) {
+                why = "this kernel has no FUSE passthrough, which came with Linux 6.9";
+        } else {
+                result = try_backing(server, server->operations.pool);
+                if (result < 0)
+                        why = g_strerror(-result);
+        }
+        server->operations.passthrough = !why;
+        if (why && options->passthrough == PASSTHROUGH_REQUIRE) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "option passthrough=require cannot be met: %s",
+                            why);
+                return false;
+        }
+        if (why)
+                g_message("serving %s in cached mode (%s)", server->mountpoint, why);
+        else
+                g_message("serving %s in passthrough mode", server->mountpoint);
+        return true;
+}
+
+static bool start(Server *server, const Options *options, GError **error) {
+        struct stat st;
+
+        if (!new_session(server, options, error) || !mount_session(server, error) || !initialize(server, error) ||
+            !settle_passthrough(server, options, error))
+                return false;
+        for (int i = 0; i < WORKERS_FIRST; i++) {
+                if (!start_worker(server)) {
+                        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
+                        return false;
+                }
+        }
+        if (stat(server->mountpoint, &st) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "the mount on %s does not answer: %s",
+                            server->mountpoint, g_strerror(errno));
+                return false;
+        }
+        return true;
+}
+
+static Registry *make_registry(const Pool *pool, GError **error) {
+        g_auto(PoolRef) root = POOL_REF_INIT;
+        Registry *registry;
+        uint64_t regions;
+        struct stat st;
+        int result = pool_identify(pool, pool->fd, &root, &st);
+
+        if (result == 0)
+                result = pool_count_regions(pool, &regions);
+        if (result < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s",
+                            g_strerror(-result));
+                return NULL;
+        }
+        registry = registry_new(&root);
+        registry_regions_changed(registry, regions);
+        return registry;
+}
+
+Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
+        g_autoptr(Server) server = g_new0(Server, 1);
+        g_autofree char *complaint = NULL;
+        sigset_t signals;
+        bool started;
+
+        g_mutex_init(&server->lock);
+        server->workers = g_ptr_array_new();
+        server->mountpoint = g_strdup(options->mountpoint);
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGHUP);
+        server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
+        server->ended = eventfd(0, EFD_CLOEXEC);
+        if (server->signals < 0 || server->ended < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for signals: %s",
+                            g_strerror(errno));
+                return NULL;
+        }
+        server->registry = make_registry(pool, error);
+        if (!server->registry)
+                return NULL;
+        server->credentials = credentials_new();
+        server->operations = (Operations){
+                .pool = pool,
+                .registry = server->registry,
+                .credentials = server->credentials,
+                .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
+        };
+
+        log_begin_setup(log);
+        fuse_set_log_func(take_from_libfuse);
+        started = start(server, options, error);
+        complaint = log_end_setup(log);
+        if (started)
+                return g_steal_pointer(&server);
+        if (complaint)
+                g_prefix_error(error, "%s: ", complaint);
+        return NULL;
+}
+
+/* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
+static void write_back(const Server *server) {
+        auto_descriptor root = open(server->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        if (root >= 0 && syncfs(root) < 0)
+                g_warning("cannot write back what views hold: %s", g_strerror(errno));
+}
+
+void server_run(Server *server) {
+        struct pollfd sources[] = {
+                { .fd = server->signals, .events = POLLIN },
+                { .fd = server->ended, .events = POLLIN },
+        };
+
+        while (poll(sources, G_N_ELEMENTS(sources), -1) < 0 && errno == EINTR)
+                ;
+        if (sources[0].revents) {
+                g_info("a signal asks to end");
+                write_back(server);
+        }
+}
+
+void server_free(Server *server) {
+        if (!server)
+                return;
+        if (server->session)
+                fuse_session_exit(server->session);
+        stop_workers(server);
+        if (server->mounted)
+                fuse_session_unmount(server->session);
+        if (server->session)
+                fuse_session_destroy(server->session);
+        registry_free(server->registry);
+        credentials_free(server->credentials);
+        g_ptr_array_unref(server->workers);
+        descriptor_clear(&server->ended);
+        descriptor_clear(&server->signals);
+        g_mutex_clear(&server->lock);
+        g_free(server->mountpoint);
+        g_free(server);
+}
