@@ -1,10 +1,12 @@
 #include "options.h"
 
+#define FUSE_USE_VERSION 317
 #include <errno.h>
+#include <fuse_opt.h>
 #include <gio/gio.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -208,6 +210,7 @@ static const struct {
         { "nosuid", parse_nothing },
         { "dev", parse_nothing },
         { "nodev", parse_nothing },
+        /* Held in any case. */
         { "default_permissions", parse_nothing },
 };
 
@@ -226,7 +229,7 @@ static const struct fuse_opt keys[] = {
         FUSE_OPT_KEY("-V", KEY_VERSION),    FUSE_OPT_KEY("--version", KEY_VERSION), FUSE_OPT_END,
 };
 
-/* -1: error is set; 0: used up; 1: left to libfuse. */
+/* 0, or -1 with the error set. */
 static int parse_option(Parsing *parsing, const char *option) {
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
                 const char *name = table[i].name;
@@ -241,7 +244,8 @@ static int parse_option(Parsing *parsing, const char *option) {
                         return -1;
                 }
         }
-        return 1;
+        g_ptr_array_add(parsing->options->mount, g_strdup(option));
+        return 0;
 }
 
 static int parse_argument(void *data, const char *argument, int key, struct fuse_args *out) {
@@ -251,7 +255,7 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
         switch (key) {
         case KEY_DEBUG:
                 options->debug = options->foreground = true;
-                return 1;
+                return 0;
         case KEY_FOREGROUND:
                 options->foreground = true;
                 return 0;
@@ -265,7 +269,7 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
                 g_ptr_array_add(parsing->arguments, (gpointer)argument);
                 return 0;
         case FUSE_OPT_KEY_OPT:
-                /* Options without -o begin with a dash: an unknown one is not for libfuse to explain. */
+                /* Options without -o begin with a dash: an unknown one is not for the kernel to explain. */
                 if (argument[0] == '-') {
                         g_set_error(parsing->error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                                     "unknown option %s: see regionfs --help", argument);
@@ -309,20 +313,18 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         Parsing parsing = { .options = options, .arguments = arguments, .error = &local };
         bool good;
 
-        *options = (Options){ .pool = POOL_SETTINGS_INIT };
+        *options = (Options){ .pool = POOL_SETTINGS_INIT, .mount = g_ptr_array_new_with_free_func(g_free) };
         good = fuse_opt_parse(&given, &parsing, keys, parse_argument) == 0;
         if (good && !options->help && !options->version)
                 good = find_mountpoint(options, arguments, &local);
-        if (good) {
-                options->fuse = given;
+        fuse_opt_free_args(&given);
+        if (good)
                 return true;
-        }
         /* libfuse itself finds only one fault: an option that ends where its value should be. */
         if (!local)
                 g_set_error(&local, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                             "the command line cannot be read (is a value missing after -o?): see regionfs --help");
         g_propagate_error(error, g_steal_pointer(&local));
-        fuse_opt_free_args(&given);
         options_clear(options);
         return false;
 }
@@ -331,7 +333,7 @@ void options_clear(Options *options) {
         free(options->mountpoint);
         options->mountpoint = NULL;
         pool_settings_clear(&options->pool);
-        fuse_opt_free_args(&options->fuse);
+        g_clear_pointer(&options->mount, g_ptr_array_unref);
 }
 
 const char *options_help(void) {

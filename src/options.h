@@ -4,9 +4,6 @@
 
 #include "pool.h"
 
-#define FUSE_USE_VERSION 317
-#include <fuse_opt.h>
-
 typedef enum OptionsPassthrough {
         PASSTHROUGH_AUTO,    /* where the kernel and our rights allow it */
         PASSTHROUGH_REQUIRE, /* or do not start */
@@ -20,7 +17,7 @@ typedef struct Options {
         bool help, version;    /* asked for: nothing else is filled then */
         OptionsPassthrough passthrough;
         PoolSettings pool;
-        struct fuse_args fuse; /* owned: what libfuse is to be told */
+        GPtrArray *mount;      /* owned: all other options, each "name" or "name=value", for the kernel to judge */
 } Options;
 
 /* error is a sentence that names the option and what is allowed. */

@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include "backing.h"
+#include "channel.h"
 #include "descriptor.h"
 #include "operations.h"
 
@@ -27,11 +28,10 @@ typedef struct Worker {
 
 struct Server {
         struct fuse_session *session; /* owned */
-        char *mountpoint;             /* owned */
+        Channel *channel;             /* owned: the mount; its descriptor is the session's */
         Registry *registry;           /* owned */
         Credentials *credentials;     /* owned */
         Operations operations;
-        bool mounted;
         int ended;   /* owned: eventfd that says that a worker met the end of the mount */
         int signals; /* owned: signalfd */
         gint idle;   /* workers that wait for a request; atomic */
@@ -121,35 +121,39 @@ static void take_from_libfuse(enum fuse_log_level level, const char *format, va_
         g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
 }
 
-static bool new_session(Server *server, const Options *options, GError **error) {
+static bool new_session(Server *server, bool debug, GError **error) {
         struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
 
-        for (int i = 0; i < options->fuse.argc; i++)
-                fuse_opt_add_arg(&arguments, options->fuse.argv[i]);
-        /* First, so that the user's fsname counts. */
-        fuse_opt_insert_arg(&arguments, 1, "-ofsname=regionfs,subtype=regionfs,default_permissions");
-        if (geteuid() == 0)
-                fuse_opt_add_arg(&arguments, "-oallow_other,nosuid,nodev");
+        fuse_opt_add_arg(&arguments, "regionfs");
+        if (debug)
+                fuse_opt_add_arg(&arguments, "-d");
         server->session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), &server->operations);
-        fuse_opt_free_args(&arguments);
         server->operations.session = server->session;
+        fuse_opt_free_args(&arguments);
         if (!server->session)
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "see regionfs --help for the options");
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse gives no session");
         return server->session;
 }
 
-static bool mount_session(Server *server, GError **error) {
-        if (getxattr(server->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
+static bool mount_session(Server *server, const Options *options, GError **error) {
+        char path[DESCRIPTOR_PATH_MAX];
+        int fd;
+
+        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-                            "cannot mount on %s: a regionfs is mounted there already", server->mountpoint);
+                            "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
                 return false;
         }
-        if (fuse_session_mount(server->session, server->mountpoint) < 0) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s", server->mountpoint);
+        server->channel = channel_new(options->mountpoint, options->mount, error);
+        if (!server->channel)
                 return false;
-        }
-        server->mounted = true;
-        return true;
+        fd = channel_take_fd(server->channel);
+        g_snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+        if (fuse_session_mount(server->session, path) == 0)
+                return true;
+        close(fd);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
+        return false;
 }
 
 /* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
@@ -204,16 +208,16 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                 return false;
         }
         if (why)
-                g_message("serving %s in cached mode (%s)", server->mountpoint, why);
+                g_message("serving %s in cached mode (%s)", server->channel->mountpoint, why);
         else
-                g_message("serving %s in passthrough mode", server->mountpoint);
+                g_message("serving %s in passthrough mode", server->channel->mountpoint);
         return true;
 }
 
 static bool start(Server *server, const Options *options, GError **error) {
         struct stat st;
 
-        if (!new_session(server, options, error) || !mount_session(server, error) || !initialize(server, error) ||
+        if (!new_session(server, options->debug, error) || !mount_session(server, options, error) || !initialize(server, error) ||
             !settle_passthrough(server, options, error))
                 return false;
         for (int i = 0; i < WORKERS_FIRST; i++) {
@@ -222,9 +226,9 @@ static bool start(Server *server, const Options *options, GError **error) {
                         return false;
                 }
         }
-        if (stat(server->mountpoint, &st) < 0) {
+        if (stat(server->channel->mountpoint, &st) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "the mount on %s does not answer: %s",
-                            server->mountpoint, g_strerror(errno));
+                            server->channel->mountpoint, g_strerror(errno));
                 return false;
         }
         return true;
@@ -257,7 +261,6 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
 
         g_mutex_init(&server->lock);
         server->workers = g_ptr_array_new();
-        server->mountpoint = g_strdup(options->mountpoint);
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
@@ -293,7 +296,7 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        auto_descriptor root = open(server->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        auto_descriptor root = open(server->channel->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         if (root >= 0 && syncfs(root) < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(errno));
@@ -319,16 +322,15 @@ void server_free(Server *server) {
         if (server->session)
                 fuse_session_exit(server->session);
         stop_workers(server);
-        if (server->mounted)
-                fuse_session_unmount(server->session);
+        /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);
+        channel_free(server->channel);
         registry_free(server->registry);
         credentials_free(server->credentials);
         g_ptr_array_unref(server->workers);
         descriptor_clear(&server->ended);
         descriptor_clear(&server->signals);
         g_mutex_clear(&server->lock);
-        g_free(server->mountpoint);
         g_free(server);
 }

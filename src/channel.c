@@ -1,0 +1,246 @@
+#include "channel.h"
+
+#include "context.h"
+#include "descriptor.h"
+
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define DEVICE "/dev/fuse"
+#define HELPER "fusermount3"
+
+static const char *const always[] = { "fsname=regionfs", "subtype=regionfs", "default_permissions" };
+
+/* Options that belong to the mount and not to the file system in it. */
+static const struct {
+        const char *name;
+        unsigned set, clear;
+} mount_attributes[] = {
+        { "exec", .clear = MOUNT_ATTR_NOEXEC },
+        { "noexec", .set = MOUNT_ATTR_NOEXEC },
+        { "atime", .clear = MOUNT_ATTR__ATIME },
+        { "relatime", .clear = MOUNT_ATTR__ATIME },
+        { "noatime", .set = MOUNT_ATTR_NOATIME, .clear = MOUNT_ATTR__ATIME },
+        { "strictatime", .set = MOUNT_ATTR_STRICTATIME, .clear = MOUNT_ATTR__ATIME },
+        { "diratime", .clear = MOUNT_ATTR_NODIRATIME },
+        { "nodiratime", .set = MOUNT_ATTR_NODIRATIME },
+        { "symfollow", .clear = MOUNT_ATTR_NOSYMFOLLOW },
+        { "nosymfollow", .set = MOUNT_ATTR_NOSYMFOLLOW },
+};
+
+static bool set_attribute(const char *option, unsigned *attributes) {
+        for (size_t i = 0; i < G_N_ELEMENTS(mount_attributes); i++) {
+                if (!g_str_equal(option, mount_attributes[i].name))
+                        continue;
+                *attributes = (*attributes & ~mount_attributes[i].clear) | mount_attributes[i].set;
+                return true;
+        }
+        return false;
+}
+
+static bool set_option(int context, const char *option, unsigned *attributes, GError **error) {
+        const char *equals = strchr(option, '=');
+        g_autofree char *name = equals ? g_strndup(option, equals - option) : g_strdup(option);
+
+        if (set_attribute(option, attributes))
+                return true;
+        /* What mount(8) calls the file system's name is the source to the kernel. */
+        return context_set(context, g_str_equal(name, "fsname") ? "source" : name, equals ? equals + 1 : NULL, error);
+}
+
+static bool configure(const Channel *channel, int context, const GPtrArray *options, unsigned *attributes,
+                      GError **error) {
+        for (size_t i = 0; i < G_N_ELEMENTS(always); i++)
+                if (!set_option(context, always[i], attributes, error))
+                        return false;
+        for (guint i = 0; i < options->len; i++)
+                if (!set_option(context, g_ptr_array_index(options, i), attributes, error))
+                        return false;
+        return context_set(context, "allow_other", NULL, error) && context_set(context, "rootmode", "40000", error) &&
+               context_set_number(context, "fd", channel->fd, error) &&
+               context_set_number(context, "user_id", geteuid(), error) &&
+               context_set_number(context, "group_id", getegid(), error);
+}
+
+static guint64 mount_id_of(int fd, const char *path, int flags) {
+        struct statx st;
+
+        /* Without a request to the server, which may not run. */
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0)
+                return 0;
+        return st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+}
+
+static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **error) {
+        unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+        auto_descriptor context = -1;
+        auto_descriptor tree = -1;
+
+        channel->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+        if (channel->fd < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot open %s: %s%s", DEVICE,
+                            g_strerror(errno), errno == ENOENT || errno == ENODEV ? " (modprobe fuse)" : "");
+                return false;
+        }
+        context = fsopen("fuse", FSOPEN_CLOEXEC);
+        if (context < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount: %s", g_strerror(errno));
+                return false;
+        }
+        if (!configure(channel, context, options, &attributes, error))
+                return false;
+        tree = context_mount(context, attributes, "the mount", error);
+        if (tree < 0)
+                return false;
+        if (move_mount(tree, "", AT_FDCWD, channel->mountpoint, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount on %s: %s",
+                            channel->mountpoint, g_strerror(errno));
+                return false;
+        }
+        channel->mount_id = mount_id_of(tree, "", AT_EMPTY_PATH);
+        return true;
+}
+
+/* Runs fusermount3, quietly: what it says on stderr is given out (the caller's to free). Whether it did its work. */
+static bool run_helper(char **arguments, char **environment, char **said) {
+        g_autoptr(GError) error = NULL;
+        int status;
+
+        if (!g_spawn_sync(NULL, arguments, environment,
+                          G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL, NULL,
+                          NULL, said, &status, &error)) {
+                *said = g_strdup_printf("%s (the package fuse3 has it)", error->message);
+                return false;
+        }
+        g_strchomp(*said);
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* The descriptor that comes over the socket, or -1. */
+static int receive_descriptor(int socket) {
+        union {
+                struct cmsghdr header;
+                char room[CMSG_SPACE(sizeof(int))];
+        } control;
+        char byte;
+        struct iovec data = { .iov_base = &byte, .iov_len = 1 };
+        struct msghdr message = {
+                .msg_iov = &data,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        const struct cmsghdr *found;
+        int fd;
+
+        if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
+                return -1;
+        found = CMSG_FIRSTHDR(&message);
+        if (!found || found->cmsg_level != SOL_SOCKET || found->cmsg_type != SCM_RIGHTS)
+                return -1;
+        memcpy(&fd, CMSG_DATA(found), sizeof(fd));
+        return fd;
+}
+
+static void append_escaped(GString *list, const char *option) {
+        if (list->len)
+                g_string_append_c(list, ',');
+        for (; *option; option++) {
+                if (*option == ',' || *option == '\\')
+                        g_string_append_c(list, '\\');
+                g_string_append_c(list, *option);
+        }
+}
+
+static char *join_options(const GPtrArray *options) {
+        GString *list = g_string_new(NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(always); i++)
+                append_escaped(list, always[i]);
+        for (guint i = 0; i < options->len; i++)
+                append_escaped(list, g_ptr_array_index(options, i));
+        return g_string_free(list, FALSE);
+}
+
+static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **error) {
+        g_autofree char *list = join_options(options);
+        char *arguments[] = { (char *)HELPER, (char *)"-o", list, (char *)"--", channel->mountpoint, NULL };
+        g_auto(GStrv) environment = g_get_environ();
+        g_autofree char *socket_number = NULL;
+        g_autofree char *said = NULL;
+        auto_descriptor ours = -1;
+        auto_descriptor theirs = -1;
+        int ends[2];
+        bool good;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot talk to %s: %s", HELPER,
+                            g_strerror(errno));
+                return false;
+        }
+        ours = ends[0];
+        theirs = ends[1]; /* the helper inherits it */
+        fcntl(ours, F_SETFD, FD_CLOEXEC);
+        socket_number = g_strdup_printf("%d", theirs);
+        environment = g_environ_setenv(environment, "_FUSE_COMMFD", socket_number, TRUE);
+
+        good = run_helper(arguments, environment, &said);
+        if (good)
+                channel->fd = receive_descriptor(ours);
+        if (channel->fd >= 0) {
+                channel->mount_id = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
+                return true;
+        }
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s: %s", channel->mountpoint,
+                    *said ? said : HELPER " gave no channel");
+        return false;
+}
+
+Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error) {
+        g_autoptr(Channel) channel = g_new0(Channel, 1);
+        bool mounted;
+
+        channel->fd = -1;
+        channel->mountpoint = g_strdup(mountpoint);
+        mounted = geteuid() == 0 ? mount_as_root(channel, options, error) : mount_as_user(channel, options, error);
+        if (mounted)
+                return g_steal_pointer(&channel);
+        /* Nothing is mounted that channel_free() would have to take away. */
+        g_clear_pointer(&channel->mountpoint, g_free);
+        return NULL;
+}
+
+int channel_take_fd(Channel *channel) {
+        return descriptor_steal(&channel->fd);
+}
+
+static void unmount(const Channel *channel) {
+        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
+                              channel->mountpoint, NULL };
+        g_autofree char *said = NULL;
+
+        /* Someone else has unmounted it, and perhaps mounted another. */
+        if (mount_id_of(AT_FDCWD, channel->mountpoint, 0) != channel->mount_id)
+                return;
+        if (geteuid() == 0) {
+                if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+                        g_warning("cannot unmount %s: %s", channel->mountpoint, g_strerror(errno));
+        } else if (!run_helper(arguments, NULL, &said)) {
+                g_warning("cannot unmount %s: %s", channel->mountpoint, said);
+        }
+}
+
+void channel_free(Channel *channel) {
+        if (!channel)
+                return;
+        descriptor_clear(&channel->fd);
+        if (channel->mountpoint)
+                unmount(channel);
+        g_free(channel->mountpoint);
+        g_free(channel);
+}

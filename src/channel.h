@@ -1,0 +1,31 @@
+#pragma once
+
+/*
+ * The channel: the descriptor of /dev/fuse over which the kernel asks, and the mount that it serves.
+ *
+ * Made here and not by libfuse, which hides the mount behind the session: root mounts with the kernel's own calls, an
+ * ordinary user has fusermount3 do it, which needs no right to /dev/fuse.
+ */
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct Channel {
+        int fd;           /* owned: of /dev/fuse, non-negative */
+        char *mountpoint; /* owned */
+        guint64 mount_id; /* the kernel's; 0: not known */
+} Channel;
+
+/*
+ * Mounts on mountpoint with options, each "name" or "name=value" (char *). A sentence in error names the option that is
+ * not allowed, or says why the place cannot be mounted on.
+ */
+Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error);
+
+/* Gives the descriptor away: the caller owns it. It has to be closed before channel_free(). */
+int channel_take_fd(Channel *channel);
+
+/* Takes the mount away if it is still there, also from under clients that use it. */
+void channel_free(Channel *channel);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Channel, channel_free)
