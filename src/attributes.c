@@ -179,13 +179,18 @@ int attributes_set(const AttributeTarget *target, const char *name, const char *
 }
 
 int attributes_remove(const AttributeTarget *target, const char *name) {
+        const Attribute *attribute;
         unsigned kind;
         Query query;
         int result = begin(&query, target, &kind);
 
         if (result < 0)
                 return result;
-        return find(name, kind) ? -EPERM : -ENODATA;
+        attribute = find(name, kind);
+        if (!attribute)
+                return -ENODATA;
+        /* Copying programs remove what they see listed and the original has not. What is computed is there again. */
+        return attribute->listed ? 0 : -EPERM;
 }
 
 int attributes_list(const AttributeTarget *target, GString *names) {

@@ -27,6 +27,8 @@ int attributes_get(const AttributeTarget *target, const char *name, char value[A
 
 /* flags as of setxattr(2). 1 where the region's length may have changed, else 0. */
 int attributes_set(const AttributeTarget *target, const char *name, const char *value, size_t size, int flags);
+
+/* Of a listed one this changes nothing; -EPERM for others. */
 int attributes_remove(const AttributeTarget *target, const char *name);
 
 /* Appends the names that are listed, each with its terminating NUL. */

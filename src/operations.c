@@ -92,7 +92,8 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
 
         if (operations->passthrough) {
                 operations->passthrough = fuse_set_feature_flag(connection, FUSE_CAP_PASSTHROUGH);
-                connection->max_backing_stack_depth = 1;
+                /* A pool of our own lies on nothing: that leaves room for an overlay on top of the mount. */
+                connection->max_backing_stack_depth = operations->pool->kind == POOL_TMPFS ? 0 : 1;
         }
 }
 

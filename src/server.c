@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "descriptor.h"
 #include "operations.h"
+#include "visitor.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -13,7 +14,6 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/xattr.h>
 
 /* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
@@ -215,7 +215,7 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
 }
 
 static bool start(Server *server, const Options *options, GError **error) {
-        struct stat st;
+        int result;
 
         if (!new_session(server, options->debug, error) || !mount_session(server, options, error) || !initialize(server, error) ||
             !settle_passthrough(server, options, error))
@@ -226,9 +226,10 @@ static bool start(Server *server, const Options *options, GError **error) {
                         return false;
                 }
         }
-        if (stat(server->channel->mountpoint, &st) < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "the mount on %s does not answer: %s",
-                            server->channel->mountpoint, g_strerror(errno));
+        result = visitor_look(server->channel->mountpoint, fuse_session_fd(server->session));
+        if (result < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
+                            server->channel->mountpoint, g_strerror(-result));
                 return false;
         }
         return true;
@@ -296,10 +297,10 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        auto_descriptor root = open(server->channel->mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int result = visitor_sync(server->channel->mountpoint, fuse_session_fd(server->session));
 
-        if (root >= 0 && syncfs(root) < 0)
-                g_warning("cannot write back what views hold: %s", g_strerror(errno));
+        if (result < 0)
+                g_warning("cannot write back what views hold: %s", g_strerror(-result));
 }
 
 void server_run(Server *server) {

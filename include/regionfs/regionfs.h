@@ -8,6 +8,8 @@
  * Writing: setxattr(2); EPERM for another value than the present one of an attribute that is read-only, EINVAL for a
  * name that regionfs does not know or a value that is not of the attribute's form.
  *
+ * Removing: removexattr(2) of a listed one is taken without effect, of another EPERM.
+ *
  * Source of the terms: regionfs-attributes(7).
  */
 

@@ -1,0 +1,275 @@
+#include "fixture.h"
+
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+/* The ordinary user. fusermount3 wants one that the system knows by name. */
+#define USER 65534
+#define GROUP 65534
+
+static struct {
+        Mode mode;
+        char *program;
+        char *directory, *mountpoint, *log;
+        pid_t daemon;
+} fixture;
+
+Mode fixture_mode(void) {
+        return fixture.mode;
+}
+
+const char *fixture_program(void) {
+        return fixture.program;
+}
+
+const char *fixture_mountpoint(void) {
+        return fixture.mountpoint;
+}
+
+const char *fixture_directory(void) {
+        return fixture.directory;
+}
+
+pid_t fixture_daemon(void) {
+        return fixture.daemon;
+}
+
+char *fixture_log(void) {
+        char *text;
+
+        ck_assert(g_file_get_contents(fixture.log, &text, NULL, NULL));
+        return text;
+}
+
+void fixture_prepare(void) {
+        fixture.directory = g_dir_make_tmp("regionfs-mount-XXXXXX", NULL);
+        ck_assert_ptr_nonnull(fixture.directory);
+        must(chmod(fixture.directory, 0755));
+        fixture.mountpoint = g_build_filename(fixture.directory, "mount", NULL);
+        fixture.log = g_build_filename(fixture.directory, "log", NULL);
+        must(mkdir(fixture.mountpoint, 0755));
+}
+
+void fixture_remove(void) {
+        unlink(fixture.log);
+        must(rmdir(fixture.mountpoint));
+        must(rmdir(fixture.directory));
+}
+
+static G_NORETURN void become_daemon(const char *options) {
+        const char *of_mode = fixture.mode == MODE_CACHED ? "passthrough=off" : "passthrough=auto";
+        g_autofree char *all = options ? g_strdup_printf("%s,%s", of_mode, options) : g_strdup(of_mode);
+        int log = open(fixture.log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+        /* A test that fails is cut off and its process group killed: the daemon is to end then, but to end well. */
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        dup2(log, STDOUT_FILENO);
+        dup2(log, STDERR_FILENO);
+        execl(fixture.program, fixture.program, "-f", "-o", all, fixture.mountpoint, NULL);
+        _exit(127);
+}
+
+static bool is_ready(void) {
+        struct stat inside, outside;
+
+        return stat(fixture.mountpoint, &inside) == 0 && stat(fixture.directory, &outside) == 0 &&
+               inside.st_dev != outside.st_dev;
+}
+
+void fixture_mount(const char *options) {
+        fixture_prepare();
+        fixture.daemon = fork();
+        if (fixture.daemon == 0)
+                become_daemon(options);
+        for (int i = 0; i < 2000 && !is_ready(); i++) {
+                if (waitpid(fixture.daemon, NULL, WNOHANG) == fixture.daemon)
+                        ck_abort_msg("the daemon ended: %s", fixture_log());
+                g_usleep(5000);
+        }
+        ck_assert_msg(is_ready(), "no mount after 10 seconds: %s", fixture_log());
+}
+
+void fixture_begin(void) {
+        fixture_mount(NULL);
+}
+
+static void check_log(void) {
+        static const char *const bad[] = { "]: warning:", "]: error:", "runtime error:", "Sanitizer" };
+        g_autofree char *log = fixture_log();
+
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+                if (!strstr(log, bad[i]))
+                        continue;
+                g_printerr("%s", log);
+                ck_abort_msg("the log holds \"%s\"", bad[i]);
+        }
+}
+
+void fixture_unmount(void) {
+        int status;
+
+        must(kill(fixture.daemon, SIGTERM));
+        must(waitpid(fixture.daemon, &status, 0));
+        check_log();
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the daemon ended with status %#x", status);
+        ck_assert_msg(!is_ready(), "still mounted");
+        fixture_remove();
+}
+
+const char *in_mount(const char *name) {
+        return g_build_filename(fixture.mountpoint, name, NULL);
+}
+
+int must_open(const char *path, int flags, mode_t mode) {
+        int fd = open(path, flags, mode);
+
+        if (fd < 0)
+                ck_abort_msg("open %s: %s", path, g_strerror(errno));
+        return fd;
+}
+
+void must_write(const char *path, const char *text) {
+        int fd = must_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+        ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+        must(close(fd));
+}
+
+void must_read(const char *path, const char *text) {
+        g_autofree char *found = NULL;
+        gsize length;
+
+        ck_assert_msg(g_file_get_contents(path, &found, &length, NULL), "cannot read %s", path);
+        ck_assert_uint_eq(length, strlen(text));
+        ck_assert_str_eq(found, text);
+}
+
+char *must_get(const char *path, const char *name) {
+        char value[256];
+        ssize_t length = getxattr(path, name, value, sizeof(value));
+
+        if (length < 0)
+                ck_abort_msg("%s of %s: %s", name, path, g_strerror(errno));
+        return g_strndup(value, length);
+}
+
+pid_t start_process(Body body, void *data) {
+        pid_t process = check_fork();
+
+        if (process == 0) {
+                body(data);
+                _exit(0);
+        }
+        return process;
+}
+
+void end_process(pid_t process) {
+        int status;
+
+        must(waitpid(process, &status, 0));
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a process ended with status %#x", status);
+}
+
+void run_process(Body body, void *data) {
+        end_process(start_process(body, data));
+}
+
+int run_command(char **said, const char *format, ...) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *command = NULL;
+        char *arguments[] = { (char *)"/bin/sh", (char *)"-c", NULL, NULL };
+        g_autofree char *out = NULL;
+        va_list list;
+        int status;
+
+        va_start(list, format);
+        command = g_strdup_vprintf(format, list);
+        va_end(list);
+        arguments[2] = g_strconcat("exec 2>&1\n", command, NULL);
+        ck_assert_msg(g_spawn_sync(NULL, arguments, NULL, 0, NULL, NULL, &out, NULL, &status, &error), "%s", command);
+        g_free(arguments[2]);
+        if (said)
+                *said = g_steal_pointer(&out);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+TCase *add_case(Suite *suite, const char *name) {
+        TCase *tests = tcase_create(name);
+
+        tcase_add_checked_fixture(tests, fixture_begin, fixture_unmount);
+        suite_add_tcase(suite, tests);
+        return tests;
+}
+
+static int skip(const char *reason) {
+        printf("1..0 # SKIP %s\n", reason);
+        return 0;
+}
+
+static int run_suite(const char *name, void (*add)(Suite *suite)) {
+        Suite *suite = suite_create(name);
+        SRunner *runner;
+        int failed;
+
+        if (access("/dev/fuse", R_OK | W_OK) < 0)
+                return skip("/dev/fuse is closed to users here");
+        umask(022);
+        add(suite);
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? 1 : 0;
+}
+
+/* In a process of its own, as it does not come back; with a copy of the program, as the original may be out of reach. */
+static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
+        g_autofree char *directory = g_dir_make_tmp("regionfs-program-XXXXXX", NULL);
+        g_autofree char *contents = NULL;
+        char *copy = g_build_filename(directory, "regionfs", NULL);
+        gsize length;
+        pid_t process;
+        int status;
+
+        if (!g_file_get_contents(fixture.program, &contents, &length, NULL) ||
+            !g_file_set_contents(copy, contents, length, NULL) || chmod(copy, 0755) < 0 || chmod(directory, 0755) < 0)
+                g_error("cannot copy %s to %s", fixture.program, copy);
+        fixture.program = copy;
+        process = fork();
+        if (process == 0) {
+                if (setgroups(0, NULL) < 0 || setgid(GROUP) < 0 || setuid(USER) < 0)
+                        exit(skip("cannot become an ordinary user"));
+                g_unsetenv("XDG_RUNTIME_DIR");
+                exit(run_suite(name, add));
+        }
+        waitpid(process, &status, 0);
+        unlink(copy);
+        rmdir(directory);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *suite)) {
+        if (argc != 3) {
+                fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user\n", argv[0]);
+                return 2;
+        }
+        fixture.program = realpath(argv[1], NULL);
+        fixture.mode = g_str_equal(argv[2], "passthrough") ? MODE_PASSTHROUGH :
+                       g_str_equal(argv[2], "cached")      ? MODE_CACHED :
+                                                             MODE_USER;
+        if (access("/dev/fuse", F_OK) < 0)
+                return skip("there is no /dev/fuse");
+        if (fixture.mode != MODE_USER && geteuid() != 0)
+                return skip("this mode needs root");
+        if (fixture.mode == MODE_USER && geteuid() == 0)
+                return run_suite_as_user(name, add);
+        return run_suite(name, add);
+}

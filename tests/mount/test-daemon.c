@@ -1,0 +1,223 @@
+/* The daemon from start to end, and what it says of a wrong command line. */
+#include "fixture.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+static bool mounted(void) {
+        return run_command(NULL, "grep -q ' %s fuse.regionfs ' /proc/mounts", fixture_mountpoint()) == 0;
+}
+
+/* Whether the process is there and no zombie. */
+static bool alive(pid_t process) {
+        return run_command(NULL, "grep -q '^State:.[^ZX]' /proc/%d/status 2>/dev/null", process) == 0;
+}
+
+/* For what happens in another process; fails after ten seconds. */
+#define eventually(condition)                                                                                          \
+        G_STMT_START {                                                                                                 \
+                int waits = 0;                                                                                         \
+                while (!(condition)) {                                                                                 \
+                        ck_assert_msg(waits++ < 200, "%s does not come true", #condition);                             \
+                        g_usleep(50000);                                                                               \
+                }                                                                                                      \
+        }                                                                                                              \
+        G_STMT_END
+
+/* Starts the daemon into the background; it must be ready when the command returns. Its process. */
+static pid_t start_in_background(void) {
+        g_autofree char *said = NULL, *pid = NULL;
+        int status = run_command(&said, "%s %s", fixture_program(), fixture_mountpoint());
+
+        ck_assert_msg(status == 0, "status %d: %s", status, said);
+        ck_assert(mounted());
+        must_write(in_mount("a"), "ready");
+        pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
+        return atoi(pid);
+}
+
+static void check_ended(pid_t daemon) {
+        eventually(!alive(daemon));
+        ck_assert(!mounted());
+        /* An ordinary user's pool has gone too. */
+        ck_assert_int_ne(run_command(NULL, "ls -d /dev/shm/regionfs-%u-* 2>/dev/null", geteuid()), 0);
+}
+
+START_TEST(it_goes_to_the_background_when_the_mount_answers) {
+        pid_t daemon = start_in_background();
+
+        ck_assert(alive(daemon));
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+}
+END_TEST
+
+START_TEST(sigint_ends_it) {
+        pid_t daemon = start_in_background();
+
+        must(kill(daemon, SIGINT));
+        check_ended(daemon);
+}
+END_TEST
+
+START_TEST(umount_ends_it) {
+        pid_t daemon = start_in_background();
+
+        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()), 0);
+        check_ended(daemon);
+}
+END_TEST
+
+START_TEST(a_signal_ends_it_under_its_clients) {
+        pid_t daemon = start_in_background();
+        int fd = must_open(in_mount("a"), O_RDWR, 0);
+        int directory = must_open(fixture_mountpoint(), O_RDONLY | O_DIRECTORY, 0);
+
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+        must_fail(openat(directory, "a", O_RDONLY), ENOTCONN);
+        must(close(directory));
+        must(close(fd));
+}
+END_TEST
+
+START_TEST(it_can_be_mounted_again_and_again) {
+        for (int i = 0; i < 10; i++) {
+                pid_t daemon = start_in_background();
+
+                must(kill(daemon, SIGTERM));
+                check_ended(daemon);
+        }
+}
+END_TEST
+
+START_TEST(mount_starts_it) {
+        g_autofree char *said = NULL;
+        int status;
+
+        if (geteuid() != 0)
+                return;
+        /* mount(8) finds the program in a standard place: in a mount namespace of its own it stands in one. */
+        status = run_command(&said,
+                             "unshare -m sh -e <<'SCRIPT'\n"
+                             "mount -t tmpfs none /usr/local/sbin\n"
+                             "cp %s /usr/local/sbin/regionfs\n"
+                             "mount -t fuse.regionfs -o size=3m,noexec,nofail,x-test=1 none %s\n"
+                             "grep ' %s fuse.regionfs .*nosuid,nodev,noexec' /proc/mounts >/dev/null\n"
+                             "test $(df --output=size -k %s | tail -n 1) = 3072\n"
+                             "pid=$(getfattr --only-values -n user.regionfs.server_pid %s 2>/dev/null)\n"
+                             "umount %s\n"
+                             "timeout 10 tail --pid=$pid -f /dev/null\n"
+                             "SCRIPT",
+                             fixture_program(), fixture_mountpoint(), fixture_mountpoint(), fixture_mountpoint(),
+                             fixture_mountpoint(), fixture_mountpoint());
+        ck_assert_msg(status == 0, "status %d: %s", status, said);
+}
+END_TEST
+
+/* A command line that is refused: status 1 and one sentence with these words in it; nothing is mounted. */
+static void check_refused(const char *arguments, const char *words, const char *more_words) {
+        g_autofree char *said = NULL;
+        int status = run_command(&said, "cd %s && %s %s", fixture_directory(), fixture_program(), arguments);
+
+        ck_assert_msg(status == 1, "%s: status %d: %s", arguments, status, said);
+        ck_assert_msg(strstr(said, words) && strstr(said, more_words), "%s: says %s", arguments, said);
+        ck_assert_msg(strchr(said, '\n') == said + strlen(said) - 1, "%s: more than one line: %s", arguments, said);
+        ck_assert(!mounted());
+}
+
+START_TEST(wrong_command_lines_are_explained) {
+        g_autofree char *file = g_build_filename(fixture_directory(), "file", NULL);
+
+        check_refused("", "MOUNTPOINT", "missing");
+        check_refused("a b c", "MOUNTPOINT", "more than one");
+        check_refused("missing", "missing", "No such file");
+        must_write(file, "");
+        check_refused("file", "file", "not a directory");
+        must(unlink(file));
+        check_refused("--colour mount", "--colour", "unknown");
+        check_refused("-o colour=red mount", "colour", "nknown");
+        check_refused("-o size=0 mount", "size=0", "percentage");
+        check_refused("-o size=-1 mount", "size=-1", "number of bytes");
+        check_refused("-o size=12x mount", "size=12x", "k, m, g or t");
+        check_refused("-o size=101% mount", "size=101%", "100%");
+        check_refused("-o size mount", "size", "needs a value");
+        check_refused("-o nr_regions=none mount", "nr_regions=none", "whole number");
+        check_refused("-o nr_regions=0 mount", "nr_regions=0", "whole number");
+        check_refused("-o huge=very mount", "huge=very", "within_size");
+        check_refused("-o mode=999 mount", "mode=999", "octal");
+        check_refused("-o mode=77777 mount", "mode=77777", "octal");
+        check_refused("-o uid=no-such-user mount", "uid=no-such-user", "name of a user");
+        check_refused("-o gid=-5 mount", "gid=-5", "name of a group");
+        check_refused("-o mpol=somewhere mount", "mpol=somewhere", "interleave");
+        check_refused("-o pool=missing mount", "pool=missing", "directory");
+        check_refused("-o pool=mount,size=1m mount", "size", "pool=");
+        check_refused("-o passthrough=maybe mount", "passthrough=maybe", "require");
+        if (geteuid() != 0) {
+                check_refused("-o size=1m mount", "size", "without root");
+                check_refused("-o passthrough=require mount", "passthrough=require", "root");
+                check_refused("-o uid=5 mount", "uid", "root");
+        }
+}
+END_TEST
+
+START_TEST(a_second_one_on_the_same_place_is_refused) {
+        pid_t daemon = start_in_background();
+        g_autofree char *said = NULL;
+
+        ck_assert_int_eq(run_command(&said, "%s %s", fixture_program(), fixture_mountpoint()), 1);
+        ck_assert_msg(strstr(said, "already"), "%s", said);
+        must_read(in_mount("a"), "ready");
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+}
+END_TEST
+
+START_TEST(help_and_version_are_told) {
+        g_autofree char *said = NULL;
+
+        ck_assert_int_eq(run_command(&said, "%s --help", fixture_program()), 0);
+        ck_assert(g_str_has_prefix(said, "Usage: regionfs"));
+        g_free(said);
+        ck_assert_int_eq(run_command(&said, "%s --version", fixture_program()), 0);
+        ck_assert(g_str_has_prefix(said, "regionfs "));
+}
+END_TEST
+
+START_TEST(a_killed_daemon_leaves_nothing_that_the_next_does_not_remove) {
+        pid_t daemon = start_in_background();
+
+        must(kill(daemon, SIGKILL));
+        eventually(!alive(daemon));
+        ck_assert_int_lt(open(in_mount("a"), O_RDONLY), 0);
+        must_fail(open(in_mount("a"), O_RDONLY), ENOTCONN);
+        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()), 0);
+        daemon = start_in_background();
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+}
+END_TEST
+
+static void add(Suite *suite) {
+        TCase *tests = tcase_create("daemon");
+
+        tcase_add_checked_fixture(tests, fixture_prepare, fixture_remove);
+        tcase_add_test(tests, it_goes_to_the_background_when_the_mount_answers);
+        tcase_add_test(tests, sigint_ends_it);
+        tcase_add_test(tests, umount_ends_it);
+        tcase_add_test(tests, a_signal_ends_it_under_its_clients);
+        tcase_add_test(tests, it_can_be_mounted_again_and_again);
+        tcase_add_test(tests, mount_starts_it);
+        tcase_add_test(tests, wrong_command_lines_are_explained);
+        tcase_add_test(tests, a_second_one_on_the_same_place_is_refused);
+        tcase_add_test(tests, help_and_version_are_told);
+        tcase_add_test(tests, a_killed_daemon_leaves_nothing_that_the_next_does_not_remove);
+        suite_add_tcase(suite, tests);
+}
+
+int main(int argc, char **argv) {
+        return fixture_main(argc, argv, "daemon", add);
+}
