@@ -3,7 +3,6 @@
 #include "descriptor.h"
 
 #include <fcntl.h>
-#include <glib.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 
@@ -60,6 +59,12 @@ void background_ready(Background *background) {
                 null = -1;
         if (write(background->ready, "", 1) != 1)
                 g_warning("cannot tell that the mount is ready: %s", g_strerror(errno));
+        descriptor_clear(&background->ready);
+}
+
+void background_free(Background *background) {
+        if (!background)
+                return;
         descriptor_clear(&background->ready);
         g_free(background);
 }

@@ -2,10 +2,16 @@
 
 /* Going to the background: the process that was started waits until the daemon is ready, and ends as it ended. */
 
+#include <glib.h>
+
 typedef struct Background Background;
 
 /* Splits off the daemon. Returns in the daemon alone; NULL with errno where there can be none. */
 Background *background_start(void);
 
-/* In the daemon: it is ready, the waiting process ends well; stdin, stdout and stderr are given up. Frees. */
+/* In the daemon: it is ready, the waiting process ends well; stdin, stdout and stderr are given up. */
 void background_ready(Background *background);
+
+void background_free(Background *background);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Background, background_free)

@@ -38,7 +38,7 @@ static void raise_descriptor_limit(void) {
 
 static int serve(const Options *options) {
         Log *log = log_new(options->debug);
-        Background *background = NULL;
+        g_autoptr(Background) background = NULL;
         g_autoptr(GError) error = NULL;
         g_autoptr(Pool) pool = NULL;
         g_autoptr(Server) server = NULL;

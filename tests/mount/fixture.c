@@ -18,6 +18,7 @@ static struct {
         Mode mode;
         char *program;
         char *directory, *mountpoint, *log;
+        GPtrArray *paths; /* that in_mount() gave out */
         pid_t daemon;
 } fixture;
 
@@ -54,6 +55,7 @@ void fixture_prepare(void) {
         must(chmod(fixture.directory, 0755));
         fixture.mountpoint = g_build_filename(fixture.directory, "mount", NULL);
         fixture.log = g_build_filename(fixture.directory, "log", NULL);
+        fixture.paths = g_ptr_array_new_with_free_func(g_free);
         must(mkdir(fixture.mountpoint, 0755));
 }
 
@@ -61,6 +63,10 @@ void fixture_remove(void) {
         unlink(fixture.log);
         must(rmdir(fixture.mountpoint));
         must(rmdir(fixture.directory));
+        g_clear_pointer(&fixture.directory, g_free);
+        g_clear_pointer(&fixture.mountpoint, g_free);
+        g_clear_pointer(&fixture.log, g_free);
+        g_clear_pointer(&fixture.paths, g_ptr_array_unref);
 }
 
 static G_NORETURN void become_daemon(const char *options) {
@@ -125,7 +131,10 @@ void fixture_unmount(void) {
 }
 
 const char *in_mount(const char *name) {
-        return g_build_filename(fixture.mountpoint, name, NULL);
+        char *path = g_build_filename(fixture.mountpoint, name, NULL);
+
+        g_ptr_array_add(fixture.paths, path);
+        return path;
 }
 
 int must_open(const char *path, int flags, mode_t mode) {
@@ -242,6 +251,7 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         if (!g_file_get_contents(fixture.program, &contents, &length, NULL) ||
             !g_file_set_contents(copy, contents, length, NULL) || chmod(copy, 0755) < 0 || chmod(directory, 0755) < 0)
                 g_error("cannot copy %s to %s", fixture.program, copy);
+        free(fixture.program);
         fixture.program = copy;
         process = fork();
         if (process == 0) {

@@ -95,17 +95,15 @@ static void append_lines(void *data) {
 }
 
 START_TEST(appending_processes_lose_nothing) {
+        static const char *const lines[] = { "aaaaaaa\n", "bbbbbbb\n", "ccccccc\n", "ddddddd\n" };
         int counts['e'] = { 0 };
         pid_t processes[4];
         char line[8];
         int fd;
 
         must_write(in_mount("log"), "");
-        for (int i = 0; i < 4; i++) {
-                char *text = g_strdup_printf("%.7s\n", (const char *[]){ "aaaaaaa", "bbbbbbb", "ccccccc", "ddddddd" }[i]);
-
-                processes[i] = start_process(append_lines, text);
-        }
+        for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+                processes[i] = start_process(append_lines, (void *)lines[i]);
         for (int i = 0; i < 4; i++)
                 end_process(processes[i]);
         fd = must_open(in_mount("log"), O_RDONLY, 0);
