@@ -33,7 +33,7 @@ static const char help[] =
         "  pool=DIR              keep the regions in this directory instead\n"
         "  passthrough=WHEN      data goes straight to the regions' memory: auto (default), require or off\n"
         "\n"
-        "and those of mount(8) and fuse(4): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
+        "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
 
 typedef bool (*Parser)(Options *options, const char *value, GError **error);
 
