@@ -9,16 +9,17 @@ struct Directory {
         int fd;            /* owned */
         uint64_t position; /* of the entry at start */
         size_t start, end; /* of the entries in buffer that were not used yet */
-        char buffer[32 * 1024] __attribute__((aligned(__alignof__(struct dirent64))));
+        char *buffer;      /* owned: from the first read to the end of the directory */
 };
 
+/* Enough for about one reply of the daemon, as clients may keep many directories open. */
+#define BUFFER_SIZE 8192
+
 Directory *directory_new(int fd) {
-        Directory *directory = g_malloc(sizeof(*directory));
+        Directory *directory = g_new0(Directory, 1);
 
         g_mutex_init(&directory->lock);
         directory->fd = fd;
-        directory->position = 0;
-        directory->start = directory->end = 0;
         return directory;
 }
 
@@ -26,6 +27,7 @@ void directory_free(Directory *directory) {
         if (!directory)
                 return;
         close(directory->fd);
+        g_free(directory->buffer);
         g_mutex_clear(&directory->lock);
         g_free(directory);
 }
@@ -53,14 +55,19 @@ int directory_read(Directory *directory, uint64_t position, DirectoryEntry *entr
                 directory->start = directory->end = 0;
         }
         if (directory->start == directory->end) {
-                ssize_t size = getdents64(directory->fd, directory->buffer, sizeof(directory->buffer));
+                ssize_t size;
 
+                if (!directory->buffer)
+                        directory->buffer = g_malloc(BUFFER_SIZE);
+                size = getdents64(directory->fd, directory->buffer, BUFFER_SIZE);
                 if (size < 0)
                         return -errno;
                 directory->start = 0;
                 directory->end = size;
-                if (size == 0)
+                if (size == 0) {
+                        g_clear_pointer(&directory->buffer, g_free);
                         return 0;
+                }
         }
         found = (const struct dirent64 *)(directory->buffer + directory->start);
         *entry = (DirectoryEntry){

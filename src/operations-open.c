@@ -76,8 +76,11 @@ static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct f
         return 0;
 }
 
-/* Replies to create and tmpfile, for a file that fd is open on. fd and ref are taken over as far as needed. */
-static void reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
+/*
+ * Replies to create and tmpfile, for a file that fd is open on. fd and ref are taken over as far as needed. 0, or -errno
+ * with the reply still to be made.
+ */
+static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct fuse_entry_param entry;
         int result;
@@ -86,12 +89,13 @@ static void reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct st
         result = attach(operations, entry.ino, fd, file);
         if (result < 0) {
                 registry_forget(operations->registry, entry.ino, 1);
-                return reply_result(req, result);
+                return result;
         }
         if (fuse_reply_create(req, &entry, file) < 0) {
                 detach(operations, entry.ino, file);
                 registry_forget(operations->registry, entry.ino, 1);
         }
+        return 0;
 }
 
 /* Opens name in directory, and makes it first if it is missing. *made tells which. */
@@ -126,12 +130,17 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         fd = create_in_pool(req, directory, name, mode, file->flags, &made);
         if (fd < 0)
                 return reply_result(req, fd);
+        result = pool_identify(operations->pool, fd, &ref, &st);
         if (made)
                 registry_regions_changed(operations->registry, 1);
-        result = pool_identify(operations->pool, fd, &ref, &st);
-        if (result < 0)
-                return reply_result(req, result);
-        reply_created(req, &fd, &ref, &st, file);
+        if (result == 0)
+                result = reply_created(req, &fd, &ref, &st, file);
+        if (result == 0)
+                return;
+        /* Who cannot have the handle does not leave a region behind. */
+        if (made && unlinkat(directory, name, 0) == 0)
+                registry_regions_changed(operations->registry, -1);
+        reply_result(req, result);
 }
 
 void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file) {
@@ -155,9 +164,10 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
         /* It has no name by which it could be found. */
         if (result == 0 && ref.fd < 0)
                 result = pool_pin(&ref, fd);
+        if (result == 0)
+                result = reply_created(req, &fd, &ref, &st, file);
         if (result < 0)
-                return reply_result(req, result);
-        reply_created(req, &fd, &ref, &st, file);
+                reply_result(req, result);
 }
 
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {

@@ -171,6 +171,21 @@ int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, str
         return pool_identify(pool, fd, ref, st);
 }
 
+int pool_make_nameless(const Pool *pool) {
+        g_autofree char *name = NULL;
+        int fd = openat(pool->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+        if (fd >= 0)
+                return fd;
+        /* Not every file system of a directory pool makes one at once. */
+        name = g_strdup_printf(".regionfs-%d", getpid());
+        fd = openat(pool->fd, name, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        unlinkat(pool->fd, name, 0);
+        return fd;
+}
+
 int pool_count_regions(const Pool *pool, uint64_t *count) {
         g_autoptr(GHashTable) linked = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
         char path[DESCRIPTOR_PATH_MAX];

@@ -76,6 +76,9 @@ int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, str
 /* Makes ref reach its node even when that has no name any more. fd is open on the node and stays the caller's. */
 int pool_pin(PoolRef *ref, int fd);
 
+/* Makes a regular file that has no name: a descriptor that the caller owns. */
+int pool_make_nameless(const Pool *pool);
+
 /* Counts the regular files that the pool holds, each once however many names it has. Walks the whole pool. */
 int pool_count_regions(const Pool *pool, uint64_t *count);
 

@@ -175,11 +175,11 @@ static bool initialize(Server *server, GError **error) {
 
 /* Whether the kernel takes files of this pool as backing files. */
 static int try_backing(const Server *server, const Pool *pool) {
-        auto_descriptor file = openat(pool->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        auto_descriptor file = pool_make_nameless(pool);
         int id;
 
         if (file < 0)
-                return -errno;
+                return file;
         id = backing_open(fuse_session_fd(server->session), file);
         if (id > 0)
                 backing_close(fuse_session_fd(server->session), id);

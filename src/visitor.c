@@ -3,8 +3,13 @@
 #include "descriptor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+
+/* How long the mount may take to answer. */
+#define PATIENCE_MS 10000
 
 /* Between fork() and _exit() nothing but system calls: other threads may have held any lock. */
 static int look(const char *mountpoint) {
@@ -20,6 +25,8 @@ static int sync_all(const char *mountpoint) {
 }
 
 static int visit(int (*call)(const char *mountpoint), const char *mountpoint, int channel) {
+        struct pollfd end = { .events = POLLIN };
+        auto_descriptor handle = -1;
         pid_t process = fork();
         int status;
 
@@ -29,9 +36,15 @@ static int visit(int (*call)(const char *mountpoint), const char *mountpoint, in
                 close(channel);
                 _exit(call(mountpoint));
         }
-        while (waitpid(process, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
+        handle = syscall(SYS_pidfd_open, process, 0);
+        if (handle < 0)
+                return -errno;
+        end.fd = handle;
+        /* Without an answer it is left alone: it ends when the channel does. */
+        if (poll(&end, 1, PATIENCE_MS) == 0)
+                return -ETIMEDOUT;
+        if (waitpid(process, &status, 0) < 0)
+                return -errno;
         return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 

@@ -6,7 +6,8 @@
  * A thread that waits for an answer of the server that it belongs to must not be killed together with it: it would wait
  * for ever, and keep the channel open. The visitor closes the channel first, so that it meets an error instead.
  *
- * channel is the descriptor of /dev/fuse. Results are 0 or -errno.
+ * channel is the descriptor of /dev/fuse. Results are 0 or -errno: -ETIMEDOUT after ten
+ * seconds without an answer.
  */
 
 /* Whether the mount answers. */
