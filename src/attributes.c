@@ -11,7 +11,8 @@
 
 enum {
         OF_REGION = 1 << 0,
-        OF_ROOT = 1 << 1,
+        OF_DIRECTORY = 1 << 1, /* the root too */
+        OF_ROOT = 1 << 2,
 };
 
 /* What getters and setters see: the target and what was found out about it. */
@@ -26,6 +27,7 @@ typedef struct Attribute {
         bool listed;
         int (*get)(const Query *query, char value[ATTRIBUTES_VALUE_MAX]);
         int (*set)(const Query *query, const char *value); /* NULL: read-only; result as of attributes_set() */
+        const char *initial;                               /* what removing resets it to; NULL: it cannot be removed */
 } Attribute;
 
 static int print_number(char value[ATTRIBUTES_VALUE_MAX], uint64_t number) {
@@ -42,6 +44,7 @@ static int get_logical_length(const Query *query, char value[ATTRIBUTES_VALUE_MA
 
 static int set_logical_length(const Query *query, const char *value) {
         guint64 length;
+        RegionPolicy policy;
         int result;
 
         /* Too many digits are a length that no file can have; anything but digits is none. */
@@ -49,11 +52,119 @@ static int set_logical_length(const Query *query, const char *value) {
                 return -EINVAL;
         if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &length, NULL))
                 return -EFBIG;
-        result = region_set_length(query->target->fd, length);
+        result = region_read_policy(query->target->fd, &policy);
+        if (result == 0)
+                result = policy.sealed ? -EPERM : region_set_length(query->target->fd, &policy, length);
         /* The kernel's word for a length beyond what the file system takes is EINVAL or EFBIG, by file system. */
         if (result == -EINVAL)
                 result = -EFBIG;
         return result < 0 ? result : 1;
+}
+
+static const char *const lifetimes[] = { [REGION_KEPT] = "kept", [REGION_HANDLES] = "handles", NULL };
+static const char *const allocations[] = { [REGION_DELAYED] = "delayed", [REGION_COMMITTED] = "committed", NULL };
+
+static int find_word(const char *const *words, const char *value) {
+        for (int i = 0; words[i]; i++)
+                if (g_str_equal(words[i], value))
+                        return i;
+        return -EINVAL;
+}
+
+static int get_lifetime(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        RegionPolicy policy;
+        int result = region_read_policy(query->target->fd, &policy);
+
+        return result < 0 ? result : g_snprintf(value, ATTRIBUTES_VALUE_MAX, "%s", lifetimes[policy.lifetime]);
+}
+
+static int get_allocation(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        RegionPolicy policy;
+        int result = region_read_policy(query->target->fd, &policy);
+
+        return result < 0 ? result : g_snprintf(value, ATTRIBUTES_VALUE_MAX, "%s", allocations[policy.allocation]);
+}
+
+static int get_sealed(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        RegionPolicy policy;
+        int result = region_read_policy(query->target->fd, &policy);
+
+        return result < 0 ? result : print_number(value, policy.sealed);
+}
+
+/* What a rule is to become. */
+typedef struct Rule {
+        int lifetime, allocation, sealed; /* -1: as it is */
+} Rule;
+
+#define RULE_AS_IT_IS { -1, -1, -1 }
+
+static int write_rule(const Query *query, const Rule *rule) {
+        const AttributeTarget *target = query->target;
+        RegionPolicy policy;
+        int result = region_read_policy(target->fd, &policy);
+
+        if (result < 0)
+                return result;
+        if (rule->lifetime >= 0)
+                policy.lifetime = rule->lifetime;
+        if (rule->allocation >= 0)
+                policy.allocation = rule->allocation;
+        if (rule->sealed == 0 && policy.sealed)
+                return -EPERM;
+        if (rule->sealed == 1 && !policy.sealed) {
+                result = region_has_writers(target->fd);
+                if (result != 0)
+                        return result < 0 ? result : -EBUSY;
+                policy.sealed = true;
+        }
+        if (rule->allocation == REGION_COMMITTED && S_ISREG(query->st.st_mode)) {
+                result = region_commit(target->fd, 0);
+                if (result < 0)
+                        return result;
+        }
+        result = region_write_policy(target->fd, &policy);
+        if (result == 0)
+                registry_note_policy(target->registry, target->id, &policy);
+        return result;
+}
+
+/* By the owner alone, and while no handle is added: whoever opens the region finds the rule in force, or not begun. */
+static int set_rule(const Query *query, const Rule *rule) {
+        const AttributeTarget *target = query->target;
+        int result;
+
+        if (target->caller != 0 && target->caller != query->st.st_uid)
+                return -EPERM;
+        result = registry_exclude(target->registry, target->id,
+                                  rule->sealed == 1 ? REGISTRY_WITHOUT_WRITERS : REGISTRY_ANY);
+        if (result < 0)
+                return result;
+        result = write_rule(query, rule);
+        registry_include(target->registry, target->id, false);
+        return result;
+}
+
+static int set_lifetime(const Query *query, const char *value) {
+        Rule rule = RULE_AS_IT_IS;
+
+        rule.lifetime = find_word(lifetimes, value);
+        return rule.lifetime < 0 ? rule.lifetime : set_rule(query, &rule);
+}
+
+static int set_allocation(const Query *query, const char *value) {
+        Rule rule = RULE_AS_IT_IS;
+
+        rule.allocation = find_word(allocations, value);
+        return rule.allocation < 0 ? rule.allocation : set_rule(query, &rule);
+}
+
+static int set_sealed(const Query *query, const char *value) {
+        static const char *const words[] = { "0", "1", NULL };
+        Rule rule = RULE_AS_IT_IS;
+
+        rule.sealed = find_word(words, value);
+        return rule.sealed < 0 ? rule.sealed : set_rule(query, &rule);
 }
 
 static int get_padded_length(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
@@ -110,6 +221,9 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_HANDLES, OF_REGION, false, get_handles, NULL },
         { REGIONFS_ATTRIBUTE_ID, OF_REGION, false, get_id, NULL },
         { REGIONFS_ATTRIBUTE_CREATED, OF_REGION, false, get_created, NULL },
+        { REGIONFS_ATTRIBUTE_LIFETIME, OF_REGION | OF_DIRECTORY, false, get_lifetime, set_lifetime, "kept" },
+        { REGIONFS_ATTRIBUTE_ALLOCATION, OF_REGION | OF_DIRECTORY, false, get_allocation, set_allocation, "delayed" },
+        { REGIONFS_ATTRIBUTE_SEALED, OF_REGION, false, get_sealed, set_sealed, "0" },
         { REGIONFS_ATTRIBUTE_VERSION, OF_ROOT, false, get_version, NULL },
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
@@ -124,9 +238,8 @@ static int begin(Query *query, const AttributeTarget *target, unsigned *kind) {
         query->target = target;
         if (fstatat(target->fd, "", &query->st, AT_EMPTY_PATH) < 0)
                 return -errno;
-        *kind = S_ISREG(query->st.st_mode)      ? OF_REGION :
-                target->id == REGISTRY_ROOT_ID ? OF_ROOT :
-                                                 0;
+        *kind = (S_ISREG(query->st.st_mode) ? OF_REGION : 0) | (S_ISDIR(query->st.st_mode) ? OF_DIRECTORY : 0) |
+                (target->id == REGISTRY_ROOT_ID ? OF_ROOT : 0);
         return 0;
 }
 
@@ -149,9 +262,21 @@ int attributes_get(const AttributeTarget *target, const char *name, char value[A
         return attribute ? attribute->get(&query, value) : -ENODATA;
 }
 
+/* value is text; size its length. */
+static int change(const Query *query, const Attribute *attribute, const char *value, size_t size) {
+        char present[ATTRIBUTES_VALUE_MAX];
+        int result = attribute->get(query, present);
+
+        if (result < 0)
+                return result;
+        /* Copying programs write back what they have read: that is no change. */
+        if ((size_t)result == size && memcmp(present, value, size) == 0)
+                return 0;
+        return attribute->set ? attribute->set(query, value) : -EPERM;
+}
+
 int attributes_set(const AttributeTarget *target, const char *name, const char *value, size_t size, int flags) {
         g_autofree char *text = NULL;
-        char present[ATTRIBUTES_VALUE_MAX];
         const Attribute *attribute;
         unsigned kind;
         Query query;
@@ -164,18 +289,10 @@ int attributes_set(const AttributeTarget *target, const char *name, const char *
                 return -EINVAL;
         if (flags & XATTR_CREATE)
                 return -EEXIST;
-        result = attribute->get(&query, present);
-        if (result < 0)
-                return result;
-        /* Copying programs write back what they have read: that is no change. */
-        if ((size_t)result == size && memcmp(present, value, size) == 0)
-                return 0;
-        if (!attribute->set)
-                return -EPERM;
         if (memchr(value, '\0', size))
                 return -EINVAL;
         text = g_strndup(value, size);
-        return attribute->set(&query, text);
+        return change(&query, attribute, text, size);
 }
 
 int attributes_remove(const AttributeTarget *target, const char *name) {
@@ -189,6 +306,8 @@ int attributes_remove(const AttributeTarget *target, const char *name) {
         attribute = find(name, kind);
         if (!attribute)
                 return -ENODATA;
+        if (attribute->initial)
+                return change(&query, attribute, attribute->initial, strlen(attribute->initial));
         /* Copying programs remove what they see listed and the original has not. What is computed is there again. */
         return attribute->listed ? 0 : -EPERM;
 }

@@ -16,6 +16,7 @@ typedef struct AttributeTarget {
         Registry *registry;
         uint64_t id;     /* of the node in the registry */
         int fd;          /* open on the node, O_PATH included */
+        uid_t caller;    /* who asks */
         bool passthrough;
 } AttributeTarget;
 
@@ -28,7 +29,7 @@ int attributes_get(const AttributeTarget *target, const char *name, char value[A
 /* flags as of setxattr(2). 1 where the region's length may have changed, else 0. */
 int attributes_set(const AttributeTarget *target, const char *name, const char *value, size_t size, int flags);
 
-/* Of a listed one this changes nothing; -EPERM for others. */
+/* Of a listed one this changes nothing; a rule is reset to its initial value; -EPERM for others. */
 int attributes_remove(const AttributeTarget *target, const char *name);
 
 /* Appends the names that are listed, each with its terminating NUL. */

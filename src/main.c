@@ -24,6 +24,7 @@ static void set_signals(void) {
         sigaddset(&taken, SIGHUP);
         sigprocmask(SIG_BLOCK, &taken, NULL);
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGIO, SIG_IGN); /* someone opens a file while a lease on it is tried */
 }
 
 /* Open regions, and in an ordinary user's pool all known ones, take a descriptor each. */

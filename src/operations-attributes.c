@@ -6,11 +6,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-static void reply_attributes(fuse_req_t req, int fd) {
+static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
         struct stat st;
 
         if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 return reply_result(req, -errno);
+        if (S_ISREG(st.st_mode))
+                operations_fill_gap(operations_of(req), id, fd, &st);
         fuse_reply_attr(req, &st, operations_attribute_timeout(operations_of(req), &st));
 }
 
@@ -19,7 +21,7 @@ void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 
         if (fd < 0)
                 return reply_result(req, fd);
-        reply_attributes(req, fd);
+        reply_attributes(req, id, fd);
 }
 
 static int set_owner(int fd, const struct stat *wanted, int which) {
@@ -35,13 +37,19 @@ static int set_mode(int fd, mode_t mode) {
         return chmod(descriptor_path(fd, path), mode & 07777) < 0 ? -errno : 0;
 }
 
-/* Where the client holds a handle that is served here, the handle's own right to write counts, not the mode. */
 static int set_length(const Operations *operations, int fd, off_t length, const struct fuse_file_info *file) {
-        int handle;
+        RegionPolicy policy;
+        int result, handle;
 
+        result = region_read_policy(fd, &policy);
+        if (result < 0)
+                return result;
+        if (policy.sealed)
+                return -EPERM;
+        /* Where the client holds a handle that is served here, the handle's own right to write counts, not the mode. */
         if (file && file->fh && registry_file(operations->registry, file->fh, &handle) == 0)
-                return ftruncate(handle, length) < 0 ? -errno : 0;
-        return region_set_length(fd, length);
+                fd = handle;
+        return region_set_length(fd, &policy, length);
 }
 
 static int set_times(int fd, const struct stat *wanted, int which) {
@@ -86,7 +94,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int w
         result = set_attributes(req, fd, wanted, which, file);
         if (result < 0)
                 return reply_result(req, result);
-        reply_attributes(req, fd);
+        reply_attributes(req, id, fd);
 }
 
 void operation_statfs(fuse_req_t req, fuse_ino_t id) {

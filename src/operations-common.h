@@ -31,6 +31,16 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, const str
 /* Replies with an entry for what ref (taken over) and st describe; the lookup is undone if the reply fails. */
 void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st);
 
+/*
+ * The rules of a region that has had a handle since the kernel knows it; of another one they are read when it gets one.
+ * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there
+ * is any: st is what stat(2) says of fd, O_PATH included.
+ */
+void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st);
+
+/* Gives a new node what its directory says that new ones start with. 0 or -errno. */
+int operations_inherit_policy(int directory, int fd);
+
 /* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
 int operations_assume_client(fuse_req_t req);
 void operations_resume(fuse_req_t req);

@@ -17,12 +17,15 @@ static int contents(const Operations *operations, fuse_ino_t id, const struct fu
         return *owned = operations_open_node(operations, id, flags);
 }
 
-/* After the client has changed the contents of fd by another way than write(2) on it. */
-static void settle_change(fuse_req_t req, int fd) {
+/* After the client has changed the contents of fd by a request. */
+static void settle_change(fuse_req_t req, fuse_ino_t id, int fd) {
         int result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+        struct stat st;
 
         if (result < 0)
                 g_warning("cannot take the set-id bits off a changed region: %s", g_strerror(-result));
+        if (fstat(fd, &st) == 0)
+                operations_fill_gap(operations_of(req), id, fd, &st);
 }
 
 void operation_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
@@ -49,7 +52,7 @@ void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t siz
         written = pwrite(fd, data, size, offset);
         if (written < 0)
                 return reply_result(req, -errno);
-        settle_change(req, fd);
+        settle_change(req, id, fd);
         fuse_reply_write(req, written);
 }
 
@@ -62,16 +65,32 @@ void operation_fsync(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_f
         reply_result(req, (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0);
 }
 
+/* What a committed region does not let go of, and what it needs before it grows. */
+static int prepare_allocation(const Operations *operations, fuse_ino_t id, int fd, int mode, off_t offset,
+                              off_t length) {
+        const RegionPolicy policy = registry_policy(operations->registry, id);
+
+        if (policy.allocation != REGION_COMMITTED)
+                return 0;
+        if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE))
+                return -EOPNOTSUPP;
+        return mode & FALLOC_FL_KEEP_SIZE ? 0 : region_commit(fd, (uint64_t)offset + length);
+}
+
 void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
                          struct fuse_file_info *file) {
         auto_descriptor owned = -1;
         int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
+        int result;
 
         if (fd < 0)
                 return reply_result(req, fd);
+        result = prepare_allocation(operations_of(req), id, fd, mode, offset, length);
+        if (result < 0)
+                return reply_result(req, result);
         if (fallocate(fd, mode, offset, length) < 0)
                 return reply_result(req, -errno);
-        settle_change(req, fd);
+        settle_change(req, id, fd);
         fuse_reply_err(req, 0);
 }
 
@@ -103,6 +122,6 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offse
         copied = copy_file_range(from_fd, &from_offset, to_fd, &to_offset, size, flags);
         if (copied < 0)
                 return reply_result(req, -errno);
-        settle_change(req, to_fd);
+        settle_change(req, to, to_fd);
         fuse_reply_write(req, copied);
 }

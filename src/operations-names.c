@@ -78,6 +78,20 @@ typedef struct Making {
         const char *target; /* of a symbolic link */
 } Making;
 
+/* What is made here starts with the rules that its directory gives; else it is not made. */
+static int give_policy(int directory, const char *name, const Making *making) {
+        auto_descriptor fd = -1;
+        int result;
+
+        if (!S_ISREG(making->mode) && !S_ISDIR(making->mode))
+                return 0;
+        fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        result = fd < 0 ? -errno : operations_inherit_policy(directory, fd);
+        if (result < 0)
+                unlinkat(directory, name, S_ISDIR(making->mode) ? AT_REMOVEDIR : 0);
+        return result;
+}
+
 static int make_in_pool(int directory, const char *name, const Making *making) {
         int result;
 
@@ -101,6 +115,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Maki
                 result = make_in_pool(directory, name, making);
                 operations_resume(req);
         }
+        if (result == 0)
+                result = give_policy(directory, name, making);
         if (result < 0)
                 return reply_result(req, result);
         reply_made(req, directory, name);

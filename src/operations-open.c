@@ -28,14 +28,21 @@ static void give_up_backing(const Operations *operations, int backing_id) {
                 backing_close(fuse_session_fd(operations->session), backing_id);
 }
 
+static bool writes(const struct fuse_file_info *file) {
+        return (file->flags & O_ACCMODE) != O_RDONLY;
+}
+
 /* Ends what attach() began. */
 static void detach(const Operations *operations, fuse_ino_t id, const struct fuse_file_info *file) {
-        int backing_id;
+        RegistryRelease release;
 
         if (file->fh)
                 registry_drop_file(operations->registry, file->fh);
-        if (registry_handle_removed(operations->registry, id, &backing_id) == 0)
-                give_up_backing(operations, backing_id);
+        if (registry_handle_removed(operations->registry, id, writes(file), &release) < 0)
+                return;
+        give_up_backing(operations, release.backing_id);
+        if (release.last && release.policy.lifetime == REGION_HANDLES)
+                lifetimes_consider(operations->lifetimes, id);
 }
 
 static int attach_passthrough(const Operations *operations, fuse_ino_t id, int fd, int present,
@@ -57,22 +64,38 @@ static int attach_passthrough(const Operations *operations, fuse_ino_t id, int f
         return 0;
 }
 
+/* Counted already, the handle keeps others from sealing the region: what is read of its rules now stays so. */
+static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, const struct fuse_file_info *file) {
+        RegionPolicy policy;
+        int result = region_read_policy(fd, &policy);
+
+        if (result < 0)
+                return result;
+        if (policy.sealed && (writes(file) || (file->flags & O_TRUNC)))
+                return -EPERM;
+        registry_note_policy(operations->registry, id, &policy);
+        return 0;
+}
+
 /* Makes the request's handle one on node id. *fd is open on it, and is taken over where the handle is served here. */
 static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct fuse_file_info *file) {
         int backing_id;
-        int result = registry_handle_added(operations->registry, id, &backing_id);
+        int result = registry_handle_added(operations->registry, id, writes(file), &backing_id);
 
         if (result < 0)
                 return result;
         file->fh = 0;
-        if (operations->passthrough) {
+        result = obey_policy(operations, id, *fd, file);
+        if (result == 0 && operations->passthrough)
                 result = attach_passthrough(operations, id, *fd, backing_id, file);
-                if (result < 0)
-                        detach(operations, id, file);
+        if (result < 0) {
+                detach(operations, id, file);
                 return result;
         }
-        file->fh = registry_keep_file(operations->registry, descriptor_steal(fd));
-        file->keep_cache = 1;
+        if (!operations->passthrough) {
+                file->fh = registry_keep_file(operations->registry, descriptor_steal(fd));
+                file->keep_cache = 1;
+        }
         return 0;
 }
 
@@ -133,6 +156,8 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         result = pool_identify(operations->pool, fd, &ref, &st);
         if (made)
                 registry_regions_changed(operations->registry, 1);
+        if (result == 0 && made)
+                result = operations_inherit_policy(directory, fd);
         if (result == 0)
                 result = reply_created(req, &fd, &ref, &st, file);
         if (result == 0)
@@ -165,30 +190,43 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
         if (result == 0 && ref.fd < 0)
                 result = pool_pin(&ref, fd);
         if (result == 0)
+                result = operations_inherit_policy(directory, fd);
+        if (result == 0)
                 result = reply_created(req, &fd, &ref, &st, file);
         if (result < 0)
                 reply_result(req, result);
 }
 
+/* O_TRUNC, of a region that the handle was just made for. */
+static int cut(fuse_req_t req, fuse_ino_t id, int fd) {
+        const RegionPolicy policy = registry_policy(operations_of(req)->registry, id);
+        int result = region_set_length(fd, &policy, 0);
+
+        return result == 0 && operations_drops_setid(req) ? region_drop_setid(fd) : result;
+}
+
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        int flags = operations->passthrough ? O_PATH : file->flags & (SERVED_FLAGS | O_TRUNC);
+        int flags = operations->passthrough ? O_PATH : file->flags & SERVED_FLAGS;
         auto_descriptor fd = operations_open_node(operations, id, flags);
-        int result;
+        struct stat st;
+        int result, served;
 
         if (fd < 0)
                 return reply_result(req, fd);
-        if (file->flags & O_TRUNC) {
-                result = operations->passthrough ? region_set_length(fd, 0) : 0;
-                if (result == 0 && operations_drops_setid(req))
-                        result = region_drop_setid(fd);
-                if (result < 0)
-                        return reply_result(req, result);
-        }
         result = attach(operations, id, &fd, file);
         if (result < 0)
                 return reply_result(req, result);
-        if (fuse_reply_open(req, file) < 0)
+        served = fd;
+        if (file->fh)
+                registry_file(operations->registry, file->fh, &served);
+        if (file->flags & O_TRUNC)
+                result = cut(req, id, served);
+        else if (fstatat(served, "", &st, AT_EMPTY_PATH) == 0)
+                operations_fill_gap(operations, id, served, &st);
+        if (result < 0)
+                reply_result(req, result);
+        if (result < 0 || fuse_reply_open(req, file) < 0)
                 detach(operations, id, file);
 }
 

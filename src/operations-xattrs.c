@@ -9,11 +9,14 @@
 
 #define ACCESS_ACL "system.posix_acl_access"
 
-static AttributeTarget target_of(const Operations *operations, fuse_ino_t id, int fd) {
+static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
+        const Operations *operations = operations_of(req);
+
         return (AttributeTarget){
                 .registry = operations->registry,
                 .id = id,
                 .fd = fd,
+                .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
         };
 }
@@ -38,7 +41,7 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
         if (fd < 0)
                 return reply_result(req, fd);
         if (attributes_own(name)) {
-                AttributeTarget target = target_of(operations, id, fd);
+                AttributeTarget target = target_of(req, id, fd);
                 char value[ATTRIBUTES_VALUE_MAX];
                 int result = attributes_get(&target, name, value);
 
@@ -64,8 +67,10 @@ static int list_pool(int fd, GString *names) {
                         break;
                 buffer = g_malloc(length);
                 length = listxattr(path, buffer, length);
-                if (length > 0)
-                        g_string_append_len(names, buffer, length);
+                /* What regionfs itself keeps with a file is not for clients. */
+                for (ssize_t at = 0; at < length; at += strlen(buffer + at) + 1)
+                        if (!attributes_own(buffer + at))
+                                g_string_append_len(names, buffer + at, strlen(buffer + at) + 1);
         } while (length < 0 && errno == ERANGE); /* it grew in between */
         return length < 0 && errno != ENOTSUP ? -errno : 0;
 }
@@ -79,7 +84,7 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
 
         if (fd < 0)
                 return reply_result(req, fd);
-        target = target_of(operations, id, fd);
+        target = target_of(req, id, fd);
         names = g_string_new(NULL);
         result = attributes_list(&target, names);
         if (result == 0)
@@ -123,7 +128,7 @@ static int settle_acl(fuse_req_t req, int fd) {
 }
 
 static int set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
-        AttributeTarget target = target_of(operations_of(req), id, fd);
+        AttributeTarget target = target_of(req, id, fd);
         int result = attributes_set(&target, name, value, size, flags);
 
         /*
@@ -159,7 +164,7 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
         if (fd < 0)
                 return reply_result(req, fd);
         if (attributes_own(name)) {
-                AttributeTarget target = target_of(operations, id, fd);
+                AttributeTarget target = target_of(req, id, fd);
 
                 return reply_result(req, attributes_remove(&target, name));
         }

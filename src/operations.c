@@ -1,5 +1,7 @@
 #include "operations-common.h"
 
+#include "region.h"
+
 /*
  * How long the kernel may believe a name, in seconds. Every change of a pool of our own passes through the mount, so
  * the kernel knows of it first. A user's directory may be changed by someone else too.
@@ -45,6 +47,23 @@ void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st)
         operations_fill_entry(operations, ref, st, &entry);
         if (fuse_reply_entry(req, &entry) < 0)
                 registry_forget(operations->registry, entry.ino, 1);
+}
+
+void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st) {
+        RegionPolicy policy = registry_policy(operations->registry, id);
+
+        if (policy.allocation == REGION_COMMITTED && region_lacks_memory(st))
+                region_commit(fd, 0);
+}
+
+int operations_inherit_policy(int directory, int fd) {
+        static const RegionPolicy none;
+        RegionPolicy policy;
+        int result = region_read_policy(directory, &policy);
+
+        if (result < 0 || region_policy_equal(&policy, &none))
+                return result;
+        return region_write_policy(fd, &policy);
 }
 
 int operations_assume_client(fuse_req_t req) {

@@ -6,6 +6,7 @@
  */
 
 #include "credentials.h"
+#include "lifetime.h"
 #include "pool.h"
 #include "registry.h"
 
@@ -17,6 +18,7 @@ typedef struct Operations {
         const Pool *pool;
         Registry *registry;
         const Credentials *credentials;
+        Lifetimes *lifetimes;
         struct fuse_session *session;
         bool passthrough; /* wanted before INIT; in force after */
 } Operations;

@@ -32,6 +32,8 @@ static const char help[] =
         "  uid=USER, gid=GROUP   owner of the root directory, by name or number\n"
         "  pool=DIR              keep the regions in this directory instead\n"
         "  passthrough=WHEN      data goes straight to the regions' memory: auto (default), require or off\n"
+        "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
+        "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
 
@@ -179,6 +181,26 @@ static bool parse_passthrough(Options *options, const char *value, GError **erro
         return true;
 }
 
+static bool parse_lifetime(Options *options, const char *value, GError **error) {
+        if (g_str_equal(value, "kept"))
+                options->lifetime = REGION_KEPT;
+        else if (g_str_equal(value, "handles"))
+                options->lifetime = REGION_HANDLES;
+        else
+                return refuse(error, "lifetime", value, "it takes kept or handles");
+        return true;
+}
+
+static bool parse_allocation(Options *options, const char *value, GError **error) {
+        if (g_str_equal(value, "delayed"))
+                options->allocation = REGION_DELAYED;
+        else if (g_str_equal(value, "committed"))
+                options->allocation = REGION_COMMITTED;
+        else
+                return refuse(error, "allocation", value, "it takes delayed or committed");
+        return true;
+}
+
 /* For mount(8) and fstab(5), and of no concern here. */
 static bool parse_nothing(Options *options, const char *value, GError **error) {
         return true;
@@ -198,6 +220,8 @@ static const struct {
         { "gid=", parse_gid },
         { "pool=", parse_pool },
         { "passthrough=", parse_passthrough },
+        { "lifetime=", parse_lifetime },
+        { "allocation=", parse_allocation },
         { "defaults", parse_nothing },
         { "auto", parse_nothing },
         { "noauto", parse_nothing },
@@ -313,7 +337,12 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         Parsing parsing = { .options = options, .arguments = arguments, .error = &local };
         bool good;
 
-        *options = (Options){ .pool = POOL_SETTINGS_INIT, .mount = g_ptr_array_new_with_free_func(g_free) };
+        *options = (Options){
+                .pool = POOL_SETTINGS_INIT,
+                .lifetime = -1,
+                .allocation = -1,
+                .mount = g_ptr_array_new_with_free_func(g_free),
+        };
         good = fuse_opt_parse(&given, &parsing, keys, parse_argument) == 0;
         if (good && !options->help && !options->version)
                 good = find_mountpoint(options, arguments, &local);

@@ -3,6 +3,7 @@
 /* The command line of regionfs. */
 
 #include "pool.h"
+#include "region.h"
 
 typedef enum OptionsPassthrough {
         PASSTHROUGH_AUTO,    /* where the kernel and our rights allow it */
@@ -16,6 +17,7 @@ typedef struct Options {
         bool debug;
         bool help, version;    /* asked for: nothing else is filled then */
         OptionsPassthrough passthrough;
+        int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;
         GPtrArray *mount;      /* owned: all other options, each "name" or "name=value", for the kernel to judge */
 } Options;

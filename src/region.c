@@ -3,7 +3,9 @@
 #include "descriptor.h"
 
 #include <fcntl.h>
+#include <regionfs/regionfs.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 uint64_t region_page_size(void) {
         return sysconf(_SC_PAGESIZE);
@@ -15,10 +17,110 @@ uint64_t region_padded_length(uint64_t logical) {
         return (logical + page - 1) / page * page;
 }
 
-int region_set_length(int fd, off_t length) {
+/* The name under which a policy is kept in the pool. Clients do not reach it: the attributes' table answers its prefix. */
+#define POLICY_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "policy"
+
+/* The bytes of a kept policy; what is not there, as an older or newer regionfs wrote it, is as by default. */
+enum { POLICY_LIFETIME, POLICY_ALLOCATION, POLICY_SEALED, POLICY_SIZE };
+
+int region_read_policy(int fd, RegionPolicy *policy) {
+        char path[DESCRIPTOR_PATH_MAX];
+        uint8_t kept[POLICY_SIZE] = { 0 };
+
+        *policy = (RegionPolicy){ 0 };
+        if (getxattr(descriptor_path(fd, path), POLICY_ATTRIBUTE, kept, sizeof(kept)) < 0)
+                return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+        policy->lifetime = kept[POLICY_LIFETIME] == REGION_HANDLES ? REGION_HANDLES : REGION_KEPT;
+        policy->allocation = kept[POLICY_ALLOCATION] == REGION_COMMITTED ? REGION_COMMITTED : REGION_DELAYED;
+        policy->sealed = kept[POLICY_SEALED];
+        return 0;
+}
+
+int region_write_policy(int fd, const RegionPolicy *policy) {
+        const uint8_t kept[POLICY_SIZE] = {
+                [POLICY_LIFETIME] = policy->lifetime,
+                [POLICY_ALLOCATION] = policy->allocation,
+                [POLICY_SEALED] = policy->sealed,
+        };
         char path[DESCRIPTOR_PATH_MAX];
 
-        return truncate(descriptor_path(fd, path), length) < 0 ? -errno : 0;
+        return setxattr(descriptor_path(fd, path), POLICY_ATTRIBUTE, kept, sizeof(kept), 0) < 0 ? -errno : 0;
+}
+
+bool region_policy_equal(const RegionPolicy *a, const RegionPolicy *b) {
+        return a->lifetime == b->lifetime && a->allocation == b->allocation && a->sealed == b->sealed;
+}
+
+/*
+ * The file itself, opened as it is needed. Opened, and not changed by path: whoever watches for its last close learns of
+ * the close, but of truncate(2) he would not. A descriptor that can already do what is asked is duplicated, as the mode
+ * may no longer allow what its handle does.
+ */
+static int reopen(int fd, int access) {
+        char path[DESCRIPTOR_PATH_MAX];
+        int flags = fcntl(fd, F_GETFL);
+        int file;
+
+        if (flags >= 0 && !(flags & O_PATH) && ((flags & O_ACCMODE) == access || (flags & O_ACCMODE) == O_RDWR))
+                file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        else
+                file = open(descriptor_path(fd, path), access | O_CLOEXEC);
+        return file < 0 ? -errno : file;
+}
+
+/* Behind the end as well, so that the length stays; what a failing call has allocated, it gives back. */
+static int reserve(int file, uint64_t length) {
+        if (length == 0)
+                return 0;
+        if (length > G_MAXINT64)
+                return -EFBIG;
+        return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
+}
+
+int region_set_length(int fd, const RegionPolicy *policy, off_t length) {
+        auto_descriptor file = reopen(fd, O_WRONLY);
+        int result = 0;
+
+        if (file < 0)
+                return file;
+        if (policy->allocation == REGION_COMMITTED && length >= 0)
+                result = reserve(file, region_padded_length(length));
+        if (result == 0 && ftruncate(file, length) < 0)
+                result = -errno;
+        return result;
+}
+
+int region_commit(int fd, uint64_t end) {
+        auto_descriptor file = reopen(fd, O_WRONLY);
+        struct stat st;
+
+        if (file < 0)
+                return file;
+        if (fstat(file, &st) < 0)
+                return -errno;
+        return reserve(file, region_padded_length(MAX((uint64_t)st.st_size, end)));
+}
+
+bool region_lacks_memory(const struct stat *st) {
+        return (uint64_t)st->st_blocks * 512 < region_padded_length(st->st_size);
+}
+
+/* A lease is granted to the only user of a file, or the only kind: it is taken to see that, and given back at once. */
+static int try_lease(int file, int kind) {
+        if (fcntl(file, F_SETLEASE, kind) < 0)
+                return errno == EAGAIN ? 1 : -errno;
+        fcntl(file, F_SETLEASE, F_UNLCK);
+        return 0;
+}
+
+int region_in_use(int file) {
+        return try_lease(file, F_WRLCK);
+}
+
+int region_has_writers(int fd) {
+        auto_descriptor file = reopen(fd, O_RDONLY);
+
+        return file < 0 ? file : try_lease(file, F_RDLCK);
 }
 
 int region_drop_setid(int fd) {

@@ -9,11 +9,16 @@ typedef struct Node {
         PoolRef ref;      /* owned */
         uint64_t lookups; /* that the kernel has not given back */
         uint64_t handles;
+        uint64_t writers; /* of the handles */
         int backing_id;   /* 0: none */
+        RegionPolicy policy;
+        bool excluded;    /* someone has it to themselves */
+        bool ended;
 } Node;
 
 struct Registry {
         GMutex lock;             /* protects all that follows, and every Node */
+        GCond included;          /* a node is no longer excluded */
         GHashTable *nodes;       /* by &node->id; owns the nodes */
         GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
         GHashTable *files;       /* handle id → descriptor */
@@ -67,6 +72,7 @@ Registry *registry_new(PoolRef *root) {
         Registry *registry = g_new0(Registry, 1);
 
         g_mutex_init(&registry->lock);
+        g_cond_init(&registry->included);
         registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
         registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
         registry->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, file_free);
@@ -84,6 +90,7 @@ void registry_free(Registry *registry) {
         g_hash_table_unref(registry->nodes);
         g_hash_table_unref(registry->files);
         g_hash_table_unref(registry->directories);
+        g_cond_clear(&registry->included);
         g_mutex_clear(&registry->lock);
         g_free(registry);
 }
@@ -151,14 +158,25 @@ void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
         g_mutex_unlock(&registry->lock);
 }
 
-int registry_handle_added(Registry *registry, uint64_t id, int *backing_id) {
+/* The node, once nobody has it to themselves; NULL where it is not known, or has ended. */
+static Node *find_included(Registry *registry, uint64_t id) {
+        Node *node;
+
+        /* Looked up again each time, as it may be forgotten meanwhile. */
+        while ((node = find(registry, id)) && node->excluded)
+                g_cond_wait(&registry->included, &registry->lock);
+        return node && !node->ended ? node : NULL;
+}
+
+int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
         int result = -ESTALE;
         Node *node;
 
         g_mutex_lock(&registry->lock);
-        node = find(registry, id);
+        node = find_included(registry, id);
         if (node) {
                 node->handles++;
+                node->writers += writes;
                 *backing_id = node->backing_id;
                 result = 0;
         }
@@ -166,22 +184,89 @@ int registry_handle_added(Registry *registry, uint64_t id, int *backing_id) {
         return result;
 }
 
-int registry_handle_removed(Registry *registry, uint64_t id, int *backing_id) {
+int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
         int result = -ESTALE;
         Node *node;
 
-        *backing_id = 0;
+        *release = (RegistryRelease){ 0 };
         g_mutex_lock(&registry->lock);
         node = find(registry, id);
         if (node && node->handles > 0) {
+                node->writers -= writes && node->writers > 0;
                 if (--node->handles == 0) {
-                        *backing_id = node->backing_id;
+                        *release = (RegistryRelease){ node->backing_id, true, node->policy };
                         node->backing_id = 0;
                 }
                 result = 0;
         }
         g_mutex_unlock(&registry->lock);
         return result;
+}
+
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                node->policy = *policy;
+        g_mutex_unlock(&registry->lock);
+}
+
+RegionPolicy registry_policy(Registry *registry, uint64_t id) {
+        RegionPolicy policy = { 0 };
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                policy = node->policy;
+        g_mutex_unlock(&registry->lock);
+        return policy;
+}
+
+int registry_exclude(Registry *registry, uint64_t id, RegistryCondition condition) {
+        int result = -ESTALE;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find_included(registry, id);
+        if (node) {
+                bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->writers > 0) ||
+                            (condition == REGISTRY_WITHOUT_HANDLES && node->handles > 0);
+
+                node->excluded = !busy;
+                result = busy ? -EBUSY : 0;
+        }
+        g_mutex_unlock(&registry->lock);
+        return result;
+}
+
+void registry_include(Registry *registry, uint64_t id, bool ended) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node) {
+                node->excluded = false;
+                node->ended |= ended;
+        }
+        g_cond_broadcast(&registry->included);
+        g_mutex_unlock(&registry->lock);
+}
+
+uint64_t registry_find(Registry *registry, const PoolRef *ref) {
+        uint64_t id = 0;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = g_hash_table_lookup(registry->by_ref, ref);
+        if (node)
+                id = node->id;
+        else if (pool_ref_equal(ref, &find(registry, REGISTRY_ROOT_ID)->ref))
+                id = REGISTRY_ROOT_ID;
+        g_mutex_unlock(&registry->lock);
+        return id;
 }
 
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {

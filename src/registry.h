@@ -26,6 +26,7 @@
 
 #include "directory.h"
 #include "pool.h"
+#include "region.h"
 
 typedef struct Registry Registry;
 
@@ -45,12 +46,46 @@ int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref);
 /* The node that *ref describes lost its last name: if it is known, *fd (O_PATH) is taken over to pin it. */
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd);
 
-/* Counts one more handle on the node. *backing_id is the region's, or 0 if it has none yet. */
-int registry_handle_added(Registry *registry, uint64_t id, int *backing_id);
+/*
+ * Counts one more handle on the node, after waiting for whoever has it to themselves. *backing_id is the region's, or 0
+ * if it has none yet. -ESTALE also where the region has ended with its last handle.
+ */
+int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id);
 
-/* Takes one handle off the node. *backing_id is to be closed by the caller, or 0. */
-int registry_handle_removed(Registry *registry, uint64_t id, int *backing_id);
+/* What the last handle leaves. */
+typedef struct RegistryRelease {
+        int backing_id;      /* to be closed by the caller, or 0 */
+        bool last;           /* no handle is left */
+        RegionPolicy policy; /* as last noted */
+} RegistryRelease;
+
+/* Takes one handle off the node. */
+int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
+
+/* Notes the region's policy as the pool keeps it, so that it need not be asked each time. */
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy);
+
+/* As last noted; without rules where nobody has noted any. */
+RegionPolicy registry_policy(Registry *registry, uint64_t id);
+
+typedef enum RegistryCondition {
+        REGISTRY_ANY,
+        REGISTRY_WITHOUT_WRITERS,
+        REGISTRY_WITHOUT_HANDLES,
+} RegistryCondition;
+
+/*
+ * Has the node to oneself: until registry_include() no handle is added to it. -EBUSY where the condition does not hold,
+ * -ESTALE also where the region has ended. Waits for others who have it to themselves.
+ */
+int registry_exclude(Registry *registry, uint64_t id, RegistryCondition condition);
+
+/* ended: the region has no name any more and its memory is given up; no handle is ever added to it. */
+void registry_include(Registry *registry, uint64_t id, bool ended);
+
+/* The id of a node that is known, or 0. Counts no lookup. */
+uint64_t registry_find(Registry *registry, const PoolRef *ref);
 
 /* Proposes a backing id for a node with a handle. Returns the one in force: *unused is to be closed by the caller, or 0. */
 int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused);

@@ -3,7 +3,9 @@
 #include "backing.h"
 #include "channel.h"
 #include "descriptor.h"
+#include "lifetime.h"
 #include "operations.h"
+#include "region.h"
 #include "visitor.h"
 
 #include <fcntl.h>
@@ -12,6 +14,7 @@
 #include <pthread.h>
 #include <regionfs/regionfs.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
@@ -31,6 +34,7 @@ struct Server {
         Channel *channel;             /* owned: the mount; its descriptor is the session's */
         Registry *registry;           /* owned */
         Credentials *credentials;     /* owned */
+        Lifetimes *lifetimes;         /* owned */
         Operations operations;
         int ended;   /* owned: eventfd that says that a worker met the end of the mount */
         int signals; /* owned: signalfd */
@@ -214,11 +218,28 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
         return true;
 }
 
+/* A region's name went with its last handle: the kernel may not believe in it any longer. */
+static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char *name) {
+        Server *server = data;
+        int result = fuse_lowlevel_notify_delete(server->session, parent, id, name, strlen(name));
+
+        /* It knew nothing of the name, or is about to end. */
+        if (result < 0 && result != -ENOENT && result != -ENOTCONN && result != -ENODEV)
+                g_warning("cannot tell the kernel that a name has gone: %s", g_strerror(-result));
+}
+
+static bool start_lifetimes(Server *server, GError **error) {
+        server->lifetimes = lifetimes_new(server->operations.pool, server->registry, server->operations.passthrough,
+                                          take_gone_name, server, error);
+        server->operations.lifetimes = server->lifetimes;
+        return server->lifetimes;
+}
+
 static bool start(Server *server, const Options *options, GError **error) {
         int result;
 
         if (!new_session(server, options->debug, error) || !mount_session(server, options, error) || !initialize(server, error) ||
-            !settle_passthrough(server, options, error))
+            !settle_passthrough(server, options, error) || !start_lifetimes(server, error))
                 return false;
         for (int i = 0; i < WORKERS_FIRST; i++) {
                 if (!start_worker(server)) {
@@ -233,6 +254,26 @@ static bool start(Server *server, const Options *options, GError **error) {
                 return false;
         }
         return true;
+}
+
+/* What new regions start with is a rule of the root directory. */
+static bool set_root_policy(const Options *options, const Pool *pool, GError **error) {
+        RegionPolicy policy;
+        int result;
+
+        if (options->lifetime < 0 && options->allocation < 0)
+                return true;
+        result = region_read_policy(pool->fd, &policy);
+        if (options->lifetime >= 0)
+                policy.lifetime = options->lifetime;
+        if (options->allocation >= 0)
+                policy.allocation = options->allocation;
+        if (result == 0)
+                result = region_write_policy(pool->fd, &policy);
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
+                            "options lifetime, allocation: the pool cannot keep them: %s", g_strerror(-result));
+        return result == 0;
 }
 
 static Registry *make_registry(const Pool *pool, GError **error) {
@@ -273,6 +314,8 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
                             g_strerror(errno));
                 return NULL;
         }
+        if (!set_root_policy(options, pool, error))
+                return NULL;
         server->registry = make_registry(pool, error);
         if (!server->registry)
                 return NULL;
@@ -320,9 +363,13 @@ void server_run(Server *server) {
 void server_free(Server *server) {
         if (!server)
                 return;
+        /* Before the workers: to tell the kernel of a name, it may have to wait for them. */
+        if (server->lifetimes)
+                lifetimes_stop(server->lifetimes);
         if (server->session)
                 fuse_session_exit(server->session);
         stop_workers(server);
+        lifetimes_free(server->lifetimes);
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);

@@ -40,6 +40,23 @@
 /* When the region was created: seconds since the Epoch, a point, nine digits of nanoseconds. */
 #define REGIONFS_ATTRIBUTE_CREATED REGIONFS_ATTRIBUTE_PREFIX "created"
 
+/*
+ * Rules of a region, and, but for "sealed", of a directory, where they are what regions and directories made in it start
+ * with. Not listed. Written by the owner and root alone (EPERM for others); removing resets to the first value.
+ */
+
+/* "kept": until the last name is removed; "handles": until the last handle and the last view are gone. */
+#define REGIONFS_ATTRIBUTE_LIFETIME REGIONFS_ATTRIBUTE_PREFIX "lifetime"
+
+/*
+ * "delayed": memory comes with the first touch; "committed": with the call that sets the length, which fails with ENOSPC
+ * and changes nothing where there is none.
+ */
+#define REGIONFS_ATTRIBUTE_ALLOCATION REGIONFS_ATTRIBUTE_PREFIX "allocation"
+
+/* 1: contents and length are final. EBUSY while anyone may write, EPERM for 0 once it is 1. */
+#define REGIONFS_ATTRIBUTE_SEALED REGIONFS_ATTRIBUTE_PREFIX "sealed"
+
 /* Of the mount's root directory, not listed. Read-only. */
 
 /* The version of the serving regionfs, as in "0.1.0". */

@@ -1,0 +1,48 @@
+#pragma once
+
+/*
+ * Lifetimes: ends regions whose policy is REGION_HANDLES when their last handle and their last view are gone. Knows
+ * nothing of FUSE.
+ *
+ * The registry knows of handles. Views outlive their handles unseen where the kernel serves them (passthrough), but each
+ * is an open file of the pool to the kernel, which tells two things of it:
+ *
+ *   whether there is one    A lease for writing is granted on a file that nobody else has open or mapped, and on no
+ *                           other (fcntl(2), F_SETLEASE).
+ *   when it goes            A fanotify mark on the file reports each close, the last munmap(2), exit(2) or kill(2) of a
+ *                           mapping process among them.
+ *
+ * So with the last handle the region is marked, and tested; if it is in use, it is tested again after each close. The
+ * test itself must not report a close, or it would go on for ever. It uses the descriptor that comes with each report,
+ * whose own close the kernel does not report; and it is only ever started by a report. Therefore marking is followed by
+ * an open and close of our own, which makes the first one. (inotify(7) has no such descriptors, and cannot tell our
+ * closes from those of others.)
+ *
+ * A race with a new open has one winner, because the test runs while the registry keeps handles off the node: the opener
+ * waits, and then has the region with its data, or learns that it has ended.
+ *
+ * Without passthrough a handle lives as long as its views, and the last release is the end.
+ *
+ * One thread does all of this, so that nothing of it holds up an operation.
+ */
+
+#include "pool.h"
+#include "registry.h"
+
+typedef struct Lifetimes Lifetimes;
+
+/* A name of node id has gone from node id parent; both are known. From a thread of our own, without locks. */
+typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, const char *name);
+
+/* passthrough: views outlive handles. All is borrowed. NULL with error where the kernel lacks what it takes. */
+Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
+                         GError **error);
+
+/* Ends the thread; what is considered from now on is not. To be called while name_gone can still be taken. */
+void lifetimes_stop(Lifetimes *lifetimes);
+void lifetimes_free(Lifetimes *lifetimes);
+
+/* The region has lost its last handle. Returns at once. */
+void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lifetimes, lifetimes_free)
