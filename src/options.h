@@ -14,7 +14,7 @@ typedef struct Options {
         char *mountpoint;      /* owned: absolute */
         bool foreground;
         bool debug;
-        bool help, version;    /* asked for: nothing else is filled then */
+        bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
         PoolSettings pool;
         GPtrArray *mount;      /* owned: all other options, each "name" or "name=value", for the kernel to judge */
