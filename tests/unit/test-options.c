@@ -115,8 +115,8 @@ static const struct {
 } bad[] = {
         { "size", "size=VALUE" },
         { "size=", "number of bytes" },
-        { "size=0", "from 1 to" },
-        { "size=0k", "from 1 to" },
+        { "size=0", "from 1 on" },
+        { "size=0k", "from 1 on" },
         { "size=0%", "from 1%" },
         { "size=101%", "to 100%" },
         { "size=5%%", "percentage" },
