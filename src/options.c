@@ -2,6 +2,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <errno.h>
+#include <fuse_log.h>
 #include <fuse_opt.h>
 #include <gio/gio.h>
 #include <grp.h>
@@ -309,6 +310,10 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
         return true;
 }
 
+/* libfuse would print its own sentence beside ours. */
+static void say_nothing(enum fuse_log_level level, const char *format, va_list arguments) {
+}
+
 bool options_parse(Options *options, int argc, char **argv, GError **error) {
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
         struct fuse_args given = FUSE_ARGS_INIT(argc, argv);
@@ -317,7 +322,9 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         bool good;
 
         *options = (Options){ .pool = POOL_SETTINGS_INIT, .mount = g_ptr_array_new_with_free_func(g_free) };
+        fuse_set_log_func(say_nothing);
         good = fuse_opt_parse(&given, &parsing, keys, parse_argument) == 0;
+        fuse_set_log_func(NULL);
         if (good && !options->help && !options->version)
                 good = find_mountpoint(options, arguments, &local);
         fuse_opt_free_args(&given);

@@ -171,6 +171,7 @@ START_TEST(wrong_command_lines_are_explained) {
         check_refused("-o size=12x mount", "size=12x", "k, m, g or t");
         check_refused("-o size=101% mount", "size=101%", "100%");
         check_refused("-o size mount", "size", "needs a value");
+        check_refused("mount -o", "-o", "missing");
         check_refused("-o nr_regions=none mount", "nr_regions=none", "whole number");
         check_refused("-o nr_regions=0 mount", "nr_regions=0", "whole number");
         check_refused("-o huge=very mount", "huge=very", "within_size");
