@@ -48,7 +48,7 @@ static int set_logical_length(const Query *query, const char *value) {
         int result;
 
         /* Too many digits are a length that no file can have; anything but digits is none. */
-        if (!*value || strspn(value, "0123456789") != strlen(value))
+        if (!*value || strspn(value, "0123456789") != strlen(value) || (value[0] == '0' && value[1]))
                 return -EINVAL;
         if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &length, NULL))
                 return -EFBIG;

@@ -23,7 +23,7 @@ void credentials_free(Credentials *credentials);
 /* Once in each thread that calls the following: gives it a umask of its own. 0 or -errno. */
 int credentials_prepare_thread(void);
 
-/* From here to credentials_resume() the thread creates nodes as uid and gid, under umask. 0 or -errno. */
+/* From here to credentials_resume() the thread creates nodes as uid and gid. The umask stays until the next call. 0 or -errno. */
 int credentials_assume(const Credentials *credentials, uid_t uid, gid_t gid, mode_t umask);
 void credentials_resume(const Credentials *credentials);
 

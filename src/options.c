@@ -2,6 +2,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <errno.h>
+#include <fuse_log.h>
 #include <fuse_opt.h>
 #include <gio/gio.h>
 #include <grp.h>
@@ -85,9 +86,9 @@ static bool parse_size(Options *options, const char *value, GError **error) {
 static bool parse_nr_regions(Options *options, const char *value, GError **error) {
         guint64 number;
 
-        /* tmpfs counts its inodes in a word, the root directory among them. */
+        /* tmpfs accounts for each in kibibytes, in a word. */
         if (!g_ascii_string_to_unsigned(value, 10, 1, G_MAXINT64 / 4096, &number, NULL))
-                return refuse(error, "nr_regions", value, "it takes a whole number from 1 on");
+                return refuse(error, "nr_regions", value, "it takes a whole number from 1 to 2251799813685247");
         options->pool.nr_regions = number;
         return true;
 }
@@ -255,14 +256,17 @@ static const struct fuse_opt keys[] = {
 
 /* 0, or -1 with the error set. */
 static int parse_option(Parsing *parsing, const char *option) {
+        if (!*option)
+                return 0; /* of a list such as "ro,,noexec" */
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
                 const char *name = table[i].name;
                 size_t length = strlen(name);
-                bool open_ended = name[length - 1] == '=' || name[length - 1] == '-';
+                bool takes_value = name[length - 1] == '=';
+                bool open_ended = takes_value || name[length - 1] == '-';
 
                 if (open_ended ? g_str_has_prefix(option, name) : g_str_equal(option, name))
                         return table[i].parse(parsing->options, option + length, parsing->error) ? 0 : -1;
-                if (open_ended && strlen(option) == length - 1 && strncmp(option, name, length - 1) == 0) {
+                if (takes_value && strlen(option) == length - 1 && strncmp(option, name, length - 1) == 0) {
                         g_set_error(parsing->error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                                     "option %s needs a value: %s=VALUE", option, option);
                         return -1;
@@ -330,6 +334,10 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
         return true;
 }
 
+/* libfuse would print its own sentence beside ours. */
+static void say_nothing(enum fuse_log_level level, const char *format, va_list arguments) {
+}
+
 bool options_parse(Options *options, int argc, char **argv, GError **error) {
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
         struct fuse_args given = FUSE_ARGS_INIT(argc, argv);
@@ -343,7 +351,9 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
                 .allocation = -1,
                 .mount = g_ptr_array_new_with_free_func(g_free),
         };
+        fuse_set_log_func(say_nothing);
         good = fuse_opt_parse(&given, &parsing, keys, parse_argument) == 0;
+        fuse_set_log_func(NULL);
         if (good && !options->help && !options->version)
                 good = find_mountpoint(options, arguments, &local);
         fuse_opt_free_args(&given);

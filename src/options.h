@@ -15,7 +15,7 @@ typedef struct Options {
         char *mountpoint;      /* owned: absolute */
         bool foreground;
         bool debug;
-        bool help, version;    /* asked for: nothing else is filled then */
+        bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;

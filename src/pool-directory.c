@@ -31,13 +31,36 @@ static void remove_tree(char *path) {
                 /* The user may have taken the rights away from a directory: before it is read they are put back. */
                 if (entry->fts_info == FTS_D)
                         chmod(entry->fts_accpath, 0700);
-                else
-                        remove(entry->fts_accpath);
+                else if (remove(entry->fts_accpath) < 0 && errno != ENOENT && entry->fts_level == FTS_ROOTLEVEL)
+                        g_warning("cannot remove all of the pool %s: %s", path, g_strerror(errno));
         }
         if (tree)
                 fts_close(tree);
-        if (access(path, F_OK) == 0)
-                g_warning("cannot remove all of the pool %s", path);
+}
+
+/* Whether the directory has not been removed, by a daemon that took it for abandoned. */
+static bool is_there(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+/* Opens a directory of this user's own, also one that the user has taken his rights away from; or -1. */
+static int open_own(const char *path) {
+        auto_descriptor fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        char own[DESCRIPTOR_PATH_MAX];
+        struct stat st;
+        int opened;
+
+        if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+                return -1;
+        descriptor_path(fd, own);
+        opened = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (opened >= 0 || errno != EACCES || chmod(own, st.st_mode | S_IRUSR) < 0)
+                return opened;
+        opened = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        chmod(own, st.st_mode & 07777);
+        return opened;
 }
 
 /* Removes what daemons of this user that were killed have left. */
@@ -48,13 +71,13 @@ static void remove_abandoned(const char *base, const char *prefix) {
         while (directory && (name = g_dir_read_name(directory))) {
                 g_autofree char *path = NULL;
                 auto_descriptor fd = -1;
-                struct stat st;
 
                 if (!g_str_has_prefix(name, prefix))
                         continue;
                 path = g_build_filename(base, name, NULL);
-                fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() || flock(fd, LOCK_EX | LOCK_NB) < 0)
+                fd = open_own(path);
+                /* Locked, it stays: the name is this directory's until we remove it. */
+                if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_there(fd))
                         continue;
                 g_info("removing the pool %s that a daemon left behind", path);
                 remove_tree(path);
@@ -65,7 +88,7 @@ bool pool_private_directory_make(Pool *pool, GError **error) {
         const char *runtime = g_getenv("XDG_RUNTIME_DIR");
         const char *base = is_tmpfs(runtime) ? runtime : "/dev/shm";
         g_autofree char *prefix = g_strdup_printf("regionfs-%u-", (unsigned)geteuid());
-        struct stat st = { 0 };
+        bool locked;
 
         remove_abandoned(base, prefix);
         /* Until the lock is ours, another daemon of this user may take the directory for abandoned: then once more. */
@@ -79,10 +102,10 @@ bool pool_private_directory_make(Pool *pool, GError **error) {
                         return false;
                 }
                 pool->fd = open(pool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (pool->fd >= 0 && flock(pool->fd, LOCK_EX | LOCK_NB) == 0 && fstat(pool->fd, &st) == 0 &&
-                    st.st_nlink > 0)
+                locked = pool->fd >= 0 && flock(pool->fd, LOCK_EX | LOCK_NB) == 0;
+                if (locked && is_there(pool->fd))
                         return true;
-                if (errno != ENOENT && errno != EWOULDBLOCK) {
+                if (!locked && errno != ENOENT && errno != EWOULDBLOCK) {
                         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot use %s for the pool: %s",
                                     pool->path, g_strerror(errno));
                         return false;

@@ -1,0 +1,424 @@
+#include "registry.h"
+
+#include "unit.h"
+
+#define HAMMER_THREADS 4
+#define HAMMER_ROUNDS 50000
+#define HAMMER_NODES 8
+
+/* What identifies a node is made up: the registry never looks into the pool. */
+static PoolRef made_up(unsigned number) {
+        PoolRef ref = { .inode = 1000 + number, .fd = -1, .handle_type = 1, .handle_size = sizeof(number) };
+
+        memcpy(ref.handle, &number, sizeof(number));
+        return ref;
+}
+
+static Registry *new_registry(void) {
+        PoolRef root = made_up(0);
+
+        return registry_new(&root);
+}
+
+static uint64_t lookup(Registry *registry, unsigned number) {
+        PoolRef ref = made_up(number);
+
+        return registry_lookup(registry, &ref);
+}
+
+static bool known(Registry *registry, uint64_t id) {
+        PoolRef ref;
+        int result = registry_resolve(registry, id, &ref);
+
+        ck_assert(result == 0 || result == -ESTALE);
+        return result == 0;
+}
+
+static int any_descriptor(void) {
+        int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+
+        ck_assert_int_ge(fd, 0);
+        return fd;
+}
+
+static bool is_open(int fd) {
+        return fcntl(fd, F_GETFD) >= 0;
+}
+
+START_TEST(ids_start_at_the_root_and_are_never_used_again) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t last = REGISTRY_ROOT_ID;
+
+        ck_assert_uint_eq(REGISTRY_ROOT_ID, 1);
+        ck_assert(known(registry, REGISTRY_ROOT_ID));
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+        for (unsigned i = 0; i < 1000; i++) {
+                uint64_t id = lookup(registry, 1 + i % 3);
+
+                ck_assert_uint_gt(id, last);
+                ck_assert(known(registry, id));
+                registry_forget(registry, id, 1);
+                ck_assert(!known(registry, id));
+                last = id;
+        }
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+}
+END_TEST
+
+START_TEST(lookups_are_counted) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t id = lookup(registry, 1);
+
+        ck_assert_uint_eq(lookup(registry, 1), id);
+        ck_assert_uint_eq(lookup(registry, 1), id);
+        ck_assert_uint_eq(registry_nodes(registry), 2);
+        registry_forget(registry, id, 2);
+        ck_assert(known(registry, id));
+        registry_forget(registry, id, 0);
+        ck_assert(known(registry, id));
+        ck_assert_uint_eq(lookup(registry, 1), id);
+        registry_forget(registry, id, 1);
+        ck_assert(known(registry, id));
+        registry_forget(registry, id, 1);
+        ck_assert(!known(registry, id));
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+}
+END_TEST
+
+START_TEST(nodes_are_told_apart) {
+        g_autoptr(Registry) registry = new_registry();
+        PoolRef same_inode = made_up(1);
+        PoolRef found;
+        uint64_t first = lookup(registry, 1);
+        uint64_t second;
+
+        /* A new generation of the same inode number. */
+        same_inode.handle[0] ^= 0x80;
+        second = registry_lookup(registry, &same_inode);
+        ck_assert_uint_ne(first, second);
+        ck_assert_uint_ne(first, lookup(registry, 2));
+        ck_assert_uint_eq(registry_nodes(registry), 4);
+
+        ck_assert_int_eq(registry_resolve(registry, second, &found), 0);
+        ck_assert_uint_eq(found.inode, 1001);
+        ck_assert_uint_eq(found.handle[0], 0x81);
+        registry_forget(registry, second, 1);
+        ck_assert(known(registry, first));
+}
+END_TEST
+
+START_TEST(forgetting_too_much_stops_at_zero) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t id = lookup(registry, 1);
+        uint64_t again;
+
+        registry_forget(registry, id, UINT64_MAX);
+        ck_assert(!known(registry, id));
+        registry_forget(registry, id, 1);
+        registry_forget(registry, 4711, 1);
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+
+        again = lookup(registry, 1);
+        ck_assert_uint_ne(again, id);
+        registry_forget(registry, again, 1);
+        ck_assert(!known(registry, again));
+}
+END_TEST
+
+START_TEST(root_is_never_forgotten) {
+        g_autoptr(Registry) registry = new_registry();
+
+        registry_forget(registry, REGISTRY_ROOT_ID, 1);
+        registry_forget(registry, REGISTRY_ROOT_ID, UINT64_MAX);
+        ck_assert(known(registry, REGISTRY_ROOT_ID));
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+}
+END_TEST
+
+START_TEST(references_are_taken_over) {
+        unsigned before = unit_descriptors();
+        PoolRef root = made_up(0);
+        PoolRef ref = made_up(1);
+        Registry *registry;
+        uint64_t id;
+        int fd, second;
+
+        root.fd = any_descriptor();
+        registry = registry_new(&root);
+        ck_assert_int_eq(root.fd, -1);
+
+        fd = ref.fd = any_descriptor();
+        id = registry_lookup(registry, &ref);
+        ck_assert_int_eq(ref.fd, -1);
+        ck_assert(is_open(fd));
+        ck_assert_int_eq(registry_resolve(registry, id, &ref), 0);
+        ck_assert_int_eq(ref.fd, fd);
+
+        /* The second one for a node that is known is not needed. */
+        ref = made_up(1);
+        second = ref.fd = any_descriptor();
+        ck_assert_uint_eq(registry_lookup(registry, &ref), id);
+        ck_assert_int_eq(ref.fd, -1);
+        ck_assert(!is_open(second));
+
+        registry_forget(registry, id, 1);
+        ck_assert(is_open(fd));
+        registry_forget(registry, id, 1);
+        ck_assert(!is_open(fd));
+        registry_free(registry);
+        ck_assert_uint_eq(unit_descriptors(), before);
+}
+END_TEST
+
+START_TEST(unlinked_nodes_are_pinned_if_known) {
+        g_autoptr(Registry) registry = new_registry();
+        PoolRef ref = made_up(1);
+        PoolRef other = made_up(2);
+        PoolRef found;
+        auto_descriptor fd = any_descriptor();
+        int number = fd;
+        uint64_t id = lookup(registry, 1);
+
+        registry_unlinked(registry, &other, &fd);
+        ck_assert_int_eq(fd, number);
+        registry_unlinked(registry, &ref, &fd);
+        ck_assert_int_eq(fd, -1);
+        ck_assert_int_eq(registry_resolve(registry, id, &found), 0);
+        ck_assert_int_eq(found.fd, number);
+
+        /* It is the same node still, however it is described. */
+        ck_assert_uint_eq(lookup(registry, 1), id);
+        registry_forget(registry, id, 2);
+        ck_assert(!is_open(number));
+
+        fd = any_descriptor();
+        number = fd;
+        registry_unlinked(registry, &ref, &fd);
+        ck_assert_int_eq(fd, number);
+        ck_assert(is_open(number));
+}
+END_TEST
+
+START_TEST(handles_are_counted) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t id = lookup(registry, 1);
+        uint64_t other = lookup(registry, 2);
+        uint64_t handles = 4711;
+        int backing_id = 4711;
+
+        ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
+        ck_assert_uint_eq(handles, 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
+        ck_assert_uint_eq(handles, 2);
+        ck_assert_int_eq(registry_handles(registry, other, &handles), 0);
+        ck_assert_uint_eq(handles, 0);
+        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 0);
+        ck_assert_int_lt(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
+        ck_assert_uint_eq(handles, 0);
+}
+END_TEST
+
+START_TEST(backing_is_shared_by_all_handles) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t id = lookup(registry, 1);
+        int backing_id, unused;
+
+        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_set_backing(registry, id, 7, &unused), 7);
+        ck_assert_int_eq(unused, 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 7);
+        /* Who comes second gets the first one's, and closes what it has made. */
+        ck_assert_int_eq(registry_set_backing(registry, id, 8, &unused), 7);
+        ck_assert_int_eq(unused, 8);
+
+        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 0);
+        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 7);
+
+        /* Given up is given up. */
+        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 0);
+        ck_assert_int_eq(registry_set_backing(registry, id, 9, &unused), 9);
+        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(backing_id, 9);
+
+        /* Without a handle nobody would ever close it. */
+        ck_assert_int_lt(registry_set_backing(registry, id, 10, &unused), 0);
+        ck_assert_int_eq(unused, 10);
+}
+END_TEST
+
+START_TEST(unknown_nodes_are_stale) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t forgotten = lookup(registry, 1);
+        uint64_t handles;
+        int backing_id, unused;
+        PoolRef ref;
+
+        registry_forget(registry, forgotten, 1);
+        for (uint64_t id = 0; id < 100; id += id == 0 ? forgotten : 97) {
+                ck_assert_int_eq(registry_resolve(registry, id, &ref), -ESTALE);
+                ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), -ESTALE);
+                ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), -ESTALE);
+                ck_assert_int_eq(backing_id, 0);
+                ck_assert_int_eq(registry_handles(registry, id, &handles), -ESTALE);
+                ck_assert_int_eq(registry_set_backing(registry, id, 7, &unused), -ESTALE);
+                ck_assert_int_eq(unused, 7);
+        }
+}
+END_TEST
+
+START_TEST(files_are_kept_by_id) {
+        unsigned before = unit_descriptors();
+        Registry *registry = new_registry();
+        int first = any_descriptor();
+        int second = any_descriptor();
+        uint64_t one = registry_keep_file(registry, first);
+        uint64_t two = registry_keep_file(registry, second);
+        Directory *directory;
+        uint64_t three;
+        int fd;
+
+        /* 0 is the handle of those that the kernel serves. */
+        ck_assert_uint_ne(one, 0);
+        ck_assert_uint_gt(two, one);
+        ck_assert_int_eq(registry_file(registry, one, &fd), 0);
+        ck_assert_int_eq(fd, first);
+        ck_assert_int_eq(registry_file(registry, two, &fd), 0);
+        ck_assert_int_eq(fd, second);
+
+        registry_drop_file(registry, one);
+        ck_assert(!is_open(first));
+        ck_assert(is_open(second));
+        ck_assert_int_eq(registry_file(registry, one, &fd), -EBADF);
+        registry_drop_file(registry, one);
+        ck_assert_int_eq(registry_file(registry, 0, &fd), -EBADF);
+        ck_assert_int_eq(registry_directory(registry, two, &directory), -EBADF);
+
+        three = registry_keep_file(registry, any_descriptor());
+        ck_assert_uint_gt(three, two);
+        registry_free(registry);
+        ck_assert_uint_eq(unit_descriptors(), before);
+}
+END_TEST
+
+START_TEST(directories_are_kept_by_id) {
+        unsigned before = unit_descriptors();
+        Registry *registry = new_registry();
+        int fd = any_descriptor();
+        Directory *kept = directory_new(fd);
+        uint64_t one = registry_keep_directory(registry, kept);
+        uint64_t two = registry_keep_directory(registry, directory_new(any_descriptor()));
+        Directory *found;
+        int file;
+
+        ck_assert_uint_ne(one, 0);
+        ck_assert_uint_ne(two, one);
+        ck_assert_int_eq(registry_directory(registry, one, &found), 0);
+        ck_assert_ptr_eq(found, kept);
+        ck_assert_int_eq(registry_file(registry, one, &file), -EBADF);
+        registry_drop_file(registry, one);
+        ck_assert_int_eq(registry_directory(registry, one, &found), 0);
+        registry_drop_directory(registry, one);
+        ck_assert(!is_open(fd));
+        ck_assert_int_eq(registry_directory(registry, one, &found), -EBADF);
+        registry_drop_directory(registry, one);
+        registry_free(registry);
+        ck_assert_uint_eq(unit_descriptors(), before);
+}
+END_TEST
+
+START_TEST(regions_are_counted) {
+        g_autoptr(Registry) registry = new_registry();
+
+        ck_assert_uint_eq(registry_regions(registry), 0);
+        registry_regions_changed(registry, 5);
+        registry_regions_changed(registry, -2);
+        registry_regions_changed(registry, 1);
+        ck_assert_uint_eq(registry_regions(registry), 4);
+}
+END_TEST
+
+/* Counts on the same few nodes as all others do. What it got was wrong that many times. */
+static gpointer hammer(gpointer data) {
+        Registry *registry = data;
+        guint wrong = 0;
+
+        for (unsigned round = 0; round < HAMMER_ROUNDS; round++) {
+                PoolRef ref = made_up(1 + round % HAMMER_NODES);
+                PoolRef wanted = ref;
+                PoolRef found;
+                uint64_t id, handle;
+                int fd, backing_id;
+
+                if (round % 16 == 0)
+                        ref.fd = any_descriptor();
+                id = registry_lookup(registry, &ref);
+                wrong += registry_resolve(registry, id, &found) != 0 || !pool_ref_equal(&wanted, &found);
+                if (round % 16 == 1) {
+                        fd = any_descriptor();
+                        registry_unlinked(registry, &wanted, &fd);
+                        descriptor_clear(&fd);
+                }
+                wrong += registry_handle_added(registry, id, &backing_id) != 0;
+                registry_regions_changed(registry, 1);
+                handle = registry_keep_file(registry, any_descriptor());
+                wrong += registry_file(registry, handle, &fd) != 0 || !is_open(fd);
+                registry_drop_file(registry, handle);
+                wrong += registry_handle_removed(registry, id, &backing_id) != 0;
+                registry_forget(registry, id, 1);
+        }
+        return GUINT_TO_POINTER(wrong);
+}
+
+START_TEST(threads_may_share_it) {
+        unsigned before = unit_descriptors();
+        Registry *registry = new_registry();
+        GThread *threads[HAMMER_THREADS];
+        guint wrong = 0;
+
+        for (int i = 0; i < HAMMER_THREADS; i++)
+                threads[i] = g_thread_new("hammer", hammer, registry);
+        for (int i = 0; i < HAMMER_THREADS; i++)
+                wrong += GPOINTER_TO_UINT(g_thread_join(threads[i]));
+        ck_assert_uint_eq(wrong, 0);
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+        ck_assert_uint_eq(registry_regions(registry), HAMMER_THREADS * HAMMER_ROUNDS);
+        registry_free(registry);
+        ck_assert_uint_eq(unit_descriptors(), before);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("registry");
+        TCase *tcase;
+
+        tcase = unit_case(suite, "nodes");
+        tcase_add_test(tcase, ids_start_at_the_root_and_are_never_used_again);
+        tcase_add_test(tcase, lookups_are_counted);
+        tcase_add_test(tcase, nodes_are_told_apart);
+        tcase_add_test(tcase, forgetting_too_much_stops_at_zero);
+        tcase_add_test(tcase, root_is_never_forgotten);
+        tcase_add_test(tcase, references_are_taken_over);
+        tcase_add_test(tcase, unlinked_nodes_are_pinned_if_known);
+        tcase_add_test(tcase, unknown_nodes_are_stale);
+
+        tcase = unit_case(suite, "handles");
+        tcase_add_test(tcase, handles_are_counted);
+        tcase_add_test(tcase, backing_is_shared_by_all_handles);
+        tcase_add_test(tcase, files_are_kept_by_id);
+        tcase_add_test(tcase, directories_are_kept_by_id);
+
+        tcase = unit_case(suite, "all");
+        tcase_add_test(tcase, regions_are_counted);
+        tcase_add_test(tcase, threads_may_share_it);
+        return unit_main(suite);
+}
