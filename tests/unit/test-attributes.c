@@ -75,6 +75,15 @@ static struct stat stat_of_file(void) {
         return st;
 }
 
+/* The backing id that the last handle leaves. */
+static int remove_handle(Registry *registry, uint64_t id, int *backing_id) {
+        RegistryRelease release;
+        int result = registry_handle_removed(registry, id, false, &release);
+
+        *backing_id = release.backing_id;
+        return result;
+}
+
 START_TEST(own_names_have_the_prefix) {
         ck_assert(attributes_own(REGIONFS_ATTRIBUTE_PAGE_SIZE));
         ck_assert(attributes_own("user.regionfs.unheard_of"));
@@ -123,10 +132,10 @@ END_TEST
 START_TEST(handles_are_the_registrys) {
         int backing_id;
 
-        ck_assert_int_eq(registry_handle_added(registry, target.id, &backing_id), 0);
-        ck_assert_int_eq(registry_handle_added(registry, target.id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, target.id, false, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, target.id, false, &backing_id), 0);
         expect(&target, REGIONFS_ATTRIBUTE_HANDLES, "2");
-        ck_assert_int_eq(registry_handle_removed(registry, target.id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, target.id, &backing_id), 0);
         expect(&target, REGIONFS_ATTRIBUTE_HANDLES, "1");
         registry_forget(registry, target.id, 1);
         ck_assert_int_eq(get(&target, REGIONFS_ATTRIBUTE_HANDLES), -ESTALE);

@@ -45,6 +45,15 @@ static bool is_open(int fd) {
         return fcntl(fd, F_GETFD) >= 0;
 }
 
+/* The backing id that the last handle leaves. */
+static int remove_handle(Registry *registry, uint64_t id, int *backing_id) {
+        RegistryRelease release;
+        int result = registry_handle_removed(registry, id, false, &release);
+
+        *backing_id = release.backing_id;
+        return result;
+}
+
 START_TEST(ids_start_at_the_root_and_are_never_used_again) {
         g_autoptr(Registry) registry = new_registry();
         uint64_t last = REGISTRY_ROOT_ID;
@@ -208,17 +217,17 @@ START_TEST(handles_are_counted) {
 
         ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
         ck_assert_uint_eq(handles, 0);
-        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), 0);
         ck_assert_int_eq(backing_id, 0);
-        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), 0);
         ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
         ck_assert_uint_eq(handles, 2);
         ck_assert_int_eq(registry_handles(registry, other, &handles), 0);
         ck_assert_uint_eq(handles, 0);
-        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
-        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, id, &backing_id), 0);
         ck_assert_int_eq(backing_id, 0);
-        ck_assert_int_lt(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_lt(remove_handle(registry, id, &backing_id), 0);
         ck_assert_int_eq(registry_handles(registry, id, &handles), 0);
         ck_assert_uint_eq(handles, 0);
 }
@@ -229,25 +238,25 @@ START_TEST(backing_is_shared_by_all_handles) {
         uint64_t id = lookup(registry, 1);
         int backing_id, unused;
 
-        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), 0);
         ck_assert_int_eq(registry_set_backing(registry, id, 7, &unused), 7);
         ck_assert_int_eq(unused, 0);
-        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), 0);
         ck_assert_int_eq(backing_id, 7);
         /* Who comes second gets the first one's, and closes what it has made. */
         ck_assert_int_eq(registry_set_backing(registry, id, 8, &unused), 7);
         ck_assert_int_eq(unused, 8);
 
-        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, id, &backing_id), 0);
         ck_assert_int_eq(backing_id, 0);
-        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, id, &backing_id), 0);
         ck_assert_int_eq(backing_id, 7);
 
         /* Given up is given up. */
-        ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), 0);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), 0);
         ck_assert_int_eq(backing_id, 0);
         ck_assert_int_eq(registry_set_backing(registry, id, 9, &unused), 9);
-        ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), 0);
+        ck_assert_int_eq(remove_handle(registry, id, &backing_id), 0);
         ck_assert_int_eq(backing_id, 9);
 
         /* Without a handle nobody would ever close it. */
@@ -266,8 +275,8 @@ START_TEST(unknown_nodes_are_stale) {
         registry_forget(registry, forgotten, 1);
         for (uint64_t id = 0; id < 100; id += id == 0 ? forgotten : 97) {
                 ck_assert_int_eq(registry_resolve(registry, id, &ref), -ESTALE);
-                ck_assert_int_eq(registry_handle_added(registry, id, &backing_id), -ESTALE);
-                ck_assert_int_eq(registry_handle_removed(registry, id, &backing_id), -ESTALE);
+                ck_assert_int_eq(registry_handle_added(registry, id, false, &backing_id), -ESTALE);
+                ck_assert_int_eq(remove_handle(registry, id, &backing_id), -ESTALE);
                 ck_assert_int_eq(backing_id, 0);
                 ck_assert_int_eq(registry_handles(registry, id, &handles), -ESTALE);
                 ck_assert_int_eq(registry_set_backing(registry, id, 7, &unused), -ESTALE);
@@ -368,12 +377,12 @@ static gpointer hammer(gpointer data) {
                         registry_unlinked(registry, &wanted, &fd);
                         descriptor_clear(&fd);
                 }
-                wrong += registry_handle_added(registry, id, &backing_id) != 0;
+                wrong += registry_handle_added(registry, id, false, &backing_id) != 0;
                 registry_regions_changed(registry, 1);
                 handle = registry_keep_file(registry, any_descriptor());
                 wrong += registry_file(registry, handle, &fd) != 0 || !is_open(fd);
                 registry_drop_file(registry, handle);
-                wrong += registry_handle_removed(registry, id, &backing_id) != 0;
+                wrong += remove_handle(registry, id, &backing_id) != 0;
                 registry_forget(registry, id, 1);
         }
         return GUINT_TO_POINTER(wrong);
