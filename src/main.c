@@ -5,7 +5,6 @@
 #include "server.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -37,14 +36,6 @@ static void raise_descriptor_limit(void) {
         }
 }
 
-/*
- * libfuse takes a buffer from the heap for each large reply. The allocator would learn from the first one to keep such
- * buffers, some for each thread: told where the limit is, it does not, and gives them back.
- */
-static void keep_heap_small(void) {
-        mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-}
-
 static int serve(const Options *options) {
         Log *log = log_new(options->debug);
         g_autoptr(Background) background = NULL;
@@ -57,7 +48,6 @@ static int serve(const Options *options) {
                 return EXIT_FAILURE;
         }
         set_signals();
-        keep_heap_small();
         raise_descriptor_limit();
         pool = pool_new(&options->pool, &error);
         if (!pool)
