@@ -57,15 +57,18 @@ void operation_readlink(fuse_req_t req, fuse_ino_t id) {
         fuse_reply_readlink(req, target);
 }
 
-/* Replies for a name that the request has just made in directory. */
+/* Replies for a name that the request has just made in directory. Takes it away again if it cannot be given out. */
 static void reply_made(fuse_req_t req, int directory, const char *name) {
         const Operations *operations = operations_of(req);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         struct stat st;
         int result = pool_lookup(operations->pool, directory, name, &ref, &st);
 
-        if (result < 0)
+        if (result < 0) {
+                if (unlinkat(directory, name, 0) < 0 && errno == EISDIR)
+                        unlinkat(directory, name, AT_REMOVEDIR);
                 return reply_result(req, result);
+        }
         if (S_ISREG(st.st_mode) && st.st_nlink == 1)
                 registry_regions_changed(operations->registry, 1);
         operations_reply_entry(req, &ref, &st);
