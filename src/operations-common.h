@@ -18,8 +18,8 @@ static inline void reply_result(fuse_req_t req, int result) {
         fuse_reply_err(req, -result);
 }
 
-/* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. */
-int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
+/* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. Takes the lock on names. */
+int operations_open_node(Operations *operations, fuse_ino_t id, int flags);
 
 /* How long the kernel may believe that a name is there or missing, in seconds; and how long the attributes. */
 double operations_name_timeout(const Operations *operations);
@@ -37,6 +37,10 @@ void operations_resume(fuse_req_t req);
 
 /* Whether the client's change of contents takes the set-id bits off, which the daemon has to see to. */
 bool operations_drops_setid(fuse_req_t req);
+
+/* Around a change of names; where all nodes are reached by handle, nobody has to wait. */
+void operations_begin_change(Operations *operations);
+void operations_end_change(Operations *operations);
 
 /* operations-names.c */
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

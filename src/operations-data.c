@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 /* The descriptor for a handle's contents. *owned is what the caller has to close, or -1. */
-static int contents(const Operations *operations, fuse_ino_t id, const struct fuse_file_info *file, int flags,
+static int contents(Operations *operations, fuse_ino_t id, const struct fuse_file_info *file, int flags,
                     int *owned) {
         int fd, result;
 
@@ -111,7 +111,7 @@ void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, st
 
 void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
                                fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor from_owned = -1, to_owned = -1;
         int from_fd = contents(operations, from, from_file, O_RDONLY, &from_owned);
         int to_fd = contents(operations, to, to_file, O_WRONLY, &to_owned);

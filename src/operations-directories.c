@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         int fd = operations_open_node(operations, id, O_RDONLY | O_DIRECTORY);
 
         if (fd < 0)
@@ -35,6 +35,7 @@ typedef struct Listing {
         fuse_req_t req;
         const Operations *operations;
         Directory *directory;
+        fuse_ino_t id;   /* of the directory */
         bool plus;       /* entries come with their nodes */
         GArray *lookups; /* node ids that were counted for this reply */
         char *data;
@@ -55,7 +56,8 @@ static int describe(Listing *listing, const DirectoryEntry *found, struct fuse_e
         describe_plain(found, entry);
         if (!listing->plus || g_str_equal(found->name, ".") || g_str_equal(found->name, ".."))
                 return 0;
-        result = pool_lookup(listing->operations->pool, directory_fd(listing->directory), found->name, &ref, &st);
+        result = pool_lookup(listing->operations->pool, directory_fd(listing->directory), listing->id, found->name, &ref,
+                             &st);
         if (result < 0)
                 return result == -ENOENT ? result : 0;
         operations_fill_entry(listing->operations, &ref, &st, entry);
@@ -99,12 +101,13 @@ static int fill(Listing *listing, uint64_t position) {
         }
 }
 
-static void list(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *file, bool plus) {
+static void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file, bool plus) {
         g_autoptr(GArray) lookups = g_array_new(FALSE, FALSE, sizeof(fuse_ino_t));
         g_autofree char *data = g_malloc(size);
         Listing listing = {
                 .req = req,
                 .operations = operations_of(req),
+                .id = id,
                 .plus = plus,
                 .lookups = lookups,
                 .data = data,
@@ -125,9 +128,9 @@ static void list(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 }
 
 void operation_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
-        list(req, size, offset, file, false);
+        list(req, id, size, offset, file, false);
 }
 
 void operation_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
-        list(req, size, offset, file, true);
+        list(req, id, size, offset, file, true);
 }

@@ -7,7 +7,7 @@
 
 /* The kernel may believe as long that a name is missing as that it is there. */
 static void reply_missing(fuse_req_t req) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         struct fuse_entry_param none = {
                 .entry_timeout = operations_name_timeout(operations),
         };
@@ -16,7 +16,7 @@ static void reply_missing(fuse_req_t req) {
 }
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         struct stat st;
@@ -24,7 +24,7 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
 
         if (directory < 0)
                 return reply_result(req, directory);
-        result = pool_lookup(operations->pool, directory, name, &ref, &st);
+        result = pool_lookup(operations->pool, directory, parent, name, &ref, &st);
         if (result == -ENOENT)
                 return reply_missing(req);
         if (result < 0)
@@ -58,11 +58,11 @@ void operation_readlink(fuse_req_t req, fuse_ino_t id) {
 }
 
 /* Replies for a name that the request has just made in directory. Takes it away again if it cannot be given out. */
-static void reply_made(fuse_req_t req, int directory, const char *name) {
-        const Operations *operations = operations_of(req);
+static void reply_made(fuse_req_t req, int directory, fuse_ino_t parent, const char *name) {
+        Operations *operations = operations_of(req);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         struct stat st;
-        int result = pool_lookup(operations->pool, directory, name, &ref, &st);
+        int result = pool_lookup(operations->pool, directory, parent, name, &ref, &st);
 
         if (result < 0) {
                 if (unlinkat(directory, name, 0) < 0 && errno == EISDIR)
@@ -106,7 +106,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Maki
         }
         if (result < 0)
                 return reply_result(req, result);
-        reply_made(req, directory, name);
+        reply_made(req, directory, parent, name);
 }
 
 void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device) {
@@ -122,7 +122,7 @@ void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 }
 
 void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor node = operations_open_node(operations, id, O_PATH);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         char path[DESCRIPTOR_PATH_MAX];
@@ -133,7 +133,7 @@ void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char
                 return reply_result(req, directory);
         if (linkat(AT_FDCWD, descriptor_path(node, path), directory, name, AT_SYMLINK_FOLLOW) < 0)
                 return reply_result(req, -errno);
-        reply_made(req, directory, name);
+        reply_made(req, directory, parent, name);
 }
 
 /* A name whose node may lose its last one. */
@@ -158,32 +158,38 @@ static int victim_find(Victim *victim, const Operations *operations, int directo
         return pool_identify(operations->pool, victim->fd, &victim->ref, &victim->st);
 }
 
-/* After the name is gone: if it was the last one, the node goes on without a name as long as the kernel knows it. */
+/*
+ * After the name is gone: if it was the last one, or the one by which the node may be reached, the node goes on without
+ * as long as the kernel knows it.
+ */
 static void victim_settle(Victim *victim, const Operations *operations) {
         struct stat now;
+        bool last;
 
         if (victim->fd < 0 || fstatat(victim->fd, "", &now, AT_EMPTY_PATH) < 0)
                 return;
-        if (now.st_nlink > (S_ISDIR(now.st_mode) ? 1 : 0))
-                return;
-        if (S_ISREG(now.st_mode))
+        last = now.st_nlink <= (S_ISDIR(now.st_mode) ? 1 : 0);
+        if (last && S_ISREG(now.st_mode))
                 registry_regions_changed(operations->registry, -1);
-        registry_unlinked(operations->registry, &victim->ref, &victim->fd);
+        if (last || !operations->pool->by_handle)
+                registry_unlinked(operations->registry, &victim->ref, &victim->fd);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
         int result;
 
         if (directory < 0)
                 return reply_result(req, directory);
+        operations_begin_change(operations);
         result = victim_find(&victim, operations, directory, name);
         if (result == 0 && unlinkat(directory, name, flags) < 0)
                 result = -errno;
         if (result == 0)
                 victim_settle(&victim, operations);
+        operations_end_change(operations);
         reply_result(req, result);
 }
 
@@ -208,9 +214,18 @@ static int rename_in_pool(fuse_req_t req, int from, const char *name, int to, co
         return result;
 }
 
+/* What is now found as name in directory, and is known by another name, is known by this one. */
+static void settle_move(const Operations *operations, int directory, fuse_ino_t parent, const char *name) {
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+
+        if (!operations->pool->by_handle && pool_lookup(operations->pool, directory, parent, name, &ref, &st) == 0)
+                registry_moved(operations->registry, &ref);
+}
+
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
                       unsigned flags) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor from = operations_open_node(operations, parent, O_PATH);
         auto_descriptor to = operations_open_node(operations, new_parent, O_PATH);
         g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
@@ -220,12 +235,18 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                 return reply_result(req, from);
         if (to < 0)
                 return reply_result(req, to);
+        operations_begin_change(operations);
         /* An exchange leaves both nodes a name. */
         if (!(flags & RENAME_EXCHANGE))
                 result = victim_find(&victim, operations, to, new_name);
         if (result == 0 || result == -ENOENT)
                 result = rename_in_pool(req, from, name, to, new_name, flags);
-        if (result == 0)
+        if (result == 0) {
                 victim_settle(&victim, operations);
+                settle_move(operations, to, new_parent, new_name);
+                if (flags & RENAME_EXCHANGE)
+                        settle_move(operations, from, parent, name);
+        }
+        operations_end_change(operations);
         reply_result(req, result);
 }

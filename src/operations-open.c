@@ -81,7 +81,7 @@ static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct f
  * with the reply still to be made.
  */
 static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         struct fuse_entry_param entry;
         int result;
 
@@ -117,7 +117,7 @@ static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_
 }
 
 void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
@@ -131,6 +131,8 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         if (fd < 0)
                 return reply_result(req, fd);
         result = pool_identify(operations->pool, fd, &ref, &st);
+        if (result == 0)
+                pool_name(&ref, parent, name);
         if (made)
                 registry_regions_changed(operations->registry, 1);
         if (result == 0)
@@ -144,7 +146,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 }
 
 void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
@@ -171,7 +173,7 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 }
 
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         int flags = operations->passthrough ? O_PATH : file->flags & (SERVED_FLAGS | O_TRUNC);
         auto_descriptor fd = operations_open_node(operations, id, flags);
         int result;

@@ -29,7 +29,7 @@ static void reply_value(fuse_req_t req, const char *value, size_t length, size_t
 }
 
 void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor fd = operations_open_node(operations, id, O_PATH);
         g_autofree char *buffer = NULL;
         char path[DESCRIPTOR_PATH_MAX];
@@ -71,7 +71,7 @@ static int list_pool(int fd, GString *names) {
 }
 
 void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor fd = operations_open_node(operations, id, O_PATH);
         AttributeTarget target;
         GString *names;
@@ -152,7 +152,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
 }
 
 void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
-        const Operations *operations = operations_of(req);
+        Operations *operations = operations_of(req);
         auto_descriptor fd = operations_open_node(operations, id, O_PATH);
         char path[DESCRIPTOR_PATH_MAX];
 

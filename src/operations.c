@@ -10,11 +10,32 @@
 /* A write through a view changes a region's times and blocks unseen. */
 #define REGION_TIMEOUT 1.0
 
-int operations_open_node(const Operations *operations, fuse_ino_t id, int flags) {
+static int open_node(const Operations *operations, fuse_ino_t id, int flags) {
         PoolRef ref;
         int result = registry_resolve(operations->registry, id, &ref);
 
         return result < 0 ? result : pool_open(operations->pool, &ref, flags);
+}
+
+int operations_open_node(Operations *operations, fuse_ino_t id, int flags) {
+        int fd;
+
+        if (operations->pool->by_handle)
+                return open_node(operations, id, flags);
+        g_rw_lock_reader_lock(&operations->names);
+        fd = open_node(operations, id, flags);
+        g_rw_lock_reader_unlock(&operations->names);
+        return fd;
+}
+
+void operations_begin_change(Operations *operations) {
+        if (!operations->pool->by_handle)
+                g_rw_lock_writer_lock(&operations->names);
+}
+
+void operations_end_change(Operations *operations) {
+        if (!operations->pool->by_handle)
+                g_rw_lock_writer_unlock(&operations->names);
 }
 
 double operations_name_timeout(const Operations *operations) {

@@ -19,6 +19,8 @@ typedef struct Operations {
         const Credentials *credentials;
         struct fuse_session *session;
         bool passthrough; /* wanted before INIT; in force after */
+        GRWLock names;    /* held for writing while a name changes in the pool and the registry, for reading while nodes
+                             are resolved that are reached by one */
 } Operations;
 
 extern const struct fuse_lowlevel_ops operations_table;

@@ -17,8 +17,10 @@
  *   handle id 0; one that we serve has a descriptor, found by an id from the same kind of counter. All passthrough
  *   handles of a region share one backing id: the first open registers it, the last release gives it up.
  *
- * Pinning
- *   A node that lost its last name, but is still known, is reached by a descriptor that its PoolRef keeps.
+ * Names
+ *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it needs,
+ *   from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving nodes
+ *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id,
  * -EBADF for an unknown handle id.
@@ -39,11 +41,17 @@ void registry_free(Registry *registry);
 uint64_t registry_lookup(Registry *registry, PoolRef *ref);
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
 
-/* Where the node is in the pool. What *ref holds is borrowed, and good while the kernel may use id. */
+/*
+ * Where the node is in the pool. What *ref holds is borrowed: the name is good until names change, all else while the
+ * kernel may use id.
+ */
 int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref);
 
-/* The node that *ref describes lost its last name: if it is known, *fd (O_PATH) is taken over to pin it. */
+/* The node that *ref describes lost a name: if it is known, *fd (O_PATH) is taken over to pin it. */
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd);
+
+/* The node that *ref describes is now found by another name: that of *ref. */
+void registry_moved(Registry *registry, const PoolRef *ref);
 
 /* Counts one more handle on the node. *backing_id is the region's, or 0 if it has none yet. */
 int registry_handle_added(Registry *registry, uint64_t id, int *backing_id);

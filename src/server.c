@@ -284,6 +284,8 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
                 .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
         };
 
+        g_rw_lock_init(&server->operations.names);
+
         log_begin_setup(log);
         fuse_set_log_func(take_from_libfuse);
         started = start(server, options, error);
@@ -330,6 +332,7 @@ void server_free(Server *server) {
         registry_free(server->registry);
         credentials_free(server->credentials);
         g_ptr_array_unref(server->workers);
+        g_rw_lock_clear(&server->operations.names);
         descriptor_clear(&server->ended);
         descriptor_clear(&server->signals);
         g_mutex_clear(&server->lock);
