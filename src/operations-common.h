@@ -28,8 +28,15 @@ double operations_attribute_timeout(const Operations *operations, const struct s
 /* Counts a lookup of what ref (taken over) and st describe, and fills the entry. */
 void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st, struct fuse_entry_param *entry);
 
-/* Replies with an entry for what ref (taken over) and st describe; the lookup is undone if the reply fails. */
-void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st);
+/*
+ * Looks up name in directory, whose node id is parent, counts the lookup and fills the entry. 0 or -errno. Takes the lock
+ * on names: what is noted of a name is right when it is noted.
+ */
+int operations_look_up(Operations *operations, int directory, fuse_ino_t parent, const char *name,
+                       struct fuse_entry_param *entry);
+
+/* Replies with the entry; its lookup is undone if the reply fails. */
+void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry);
 
 /* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
 int operations_assume_client(fuse_req_t req);

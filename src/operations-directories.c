@@ -33,7 +33,7 @@ void operation_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, struct fus
 /* A reply that is being filled with entries. */
 typedef struct Listing {
         fuse_req_t req;
-        const Operations *operations;
+        Operations *operations;
         Directory *directory;
         fuse_ino_t id;   /* of the directory */
         bool plus;       /* entries come with their nodes */
@@ -49,19 +49,14 @@ static void describe_plain(const DirectoryEntry *found, struct fuse_entry_param 
 
 /* 0, or -ENOENT for an entry that went away after it was read. */
 static int describe(Listing *listing, const DirectoryEntry *found, struct fuse_entry_param *entry) {
-        g_auto(PoolRef) ref = POOL_REF_INIT;
-        struct stat st;
         int result;
 
         describe_plain(found, entry);
         if (!listing->plus || g_str_equal(found->name, ".") || g_str_equal(found->name, ".."))
                 return 0;
-        result = pool_lookup(listing->operations->pool, directory_fd(listing->directory), listing->id, found->name, &ref,
-                             &st);
-        if (result < 0)
-                return result == -ENOENT ? result : 0;
-        operations_fill_entry(listing->operations, &ref, &st, entry);
-        return 0;
+        result = operations_look_up(listing->operations, directory_fd(listing->directory), listing->id, found->name,
+                                    entry);
+        return result == -ENOENT ? result : 0;
 }
 
 /* Whether the entry found room. */

@@ -10,22 +10,26 @@
 /* A write through a view changes a region's times and blocks unseen. */
 #define REGION_TIMEOUT 1.0
 
-static int open_node(const Operations *operations, fuse_ino_t id, int flags) {
-        PoolRef ref;
-        int result = registry_resolve(operations->registry, id, &ref);
+static void begin_resolving(Operations *operations) {
+        if (!operations->pool->by_handle)
+                g_rw_lock_reader_lock(&operations->names);
+}
 
-        return result < 0 ? result : pool_open(operations->pool, &ref, flags);
+static void end_resolving(Operations *operations) {
+        if (!operations->pool->by_handle)
+                g_rw_lock_reader_unlock(&operations->names);
 }
 
 int operations_open_node(Operations *operations, fuse_ino_t id, int flags) {
-        int fd;
+        PoolRef ref;
+        int result;
 
-        if (operations->pool->by_handle)
-                return open_node(operations, id, flags);
-        g_rw_lock_reader_lock(&operations->names);
-        fd = open_node(operations, id, flags);
-        g_rw_lock_reader_unlock(&operations->names);
-        return fd;
+        begin_resolving(operations);
+        result = registry_resolve(operations->registry, id, &ref);
+        if (result == 0)
+                result = pool_open(operations->pool, &ref, flags);
+        end_resolving(operations);
+        return result;
 }
 
 void operations_begin_change(Operations *operations) {
@@ -59,13 +63,23 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, const str
         };
 }
 
-void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st) {
-        const Operations *operations = operations_of(req);
-        struct fuse_entry_param entry;
+int operations_look_up(Operations *operations, int directory, fuse_ino_t parent, const char *name,
+                       struct fuse_entry_param *entry) {
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+        int result;
 
-        operations_fill_entry(operations, ref, st, &entry);
-        if (fuse_reply_entry(req, &entry) < 0)
-                registry_forget(operations->registry, entry.ino, 1);
+        begin_resolving(operations);
+        result = pool_lookup(operations->pool, directory, parent, name, &ref, &st);
+        if (result == 0)
+                operations_fill_entry(operations, &ref, &st, entry);
+        end_resolving(operations);
+        return result;
+}
+
+void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry) {
+        if (fuse_reply_entry(req, entry) < 0)
+                registry_forget(operations_of(req)->registry, entry->ino, 1);
 }
 
 int operations_assume_client(fuse_req_t req) {
