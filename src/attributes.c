@@ -290,7 +290,7 @@ int attributes_set(const AttributeTarget *target, const char *name, const char *
         if (flags & XATTR_CREATE)
                 return -EEXIST;
         if (memchr(value, '\0', size))
-                return -EINVAL;
+                return attribute->set ? -EINVAL : -EPERM;
         text = g_strndup(value, size);
         return change(&query, attribute, text, size);
 }

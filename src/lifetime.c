@@ -53,7 +53,7 @@ static bool remove_name(const Lifetimes *lifetimes, const PoolRef *ref, const ch
         Gone removed = { 0 };
         struct stat st;
 
-        if (parent < 0 || pool_lookup(lifetimes->pool, parent, name, &found, &st) < 0 || !pool_ref_equal(&found, ref) ||
+        if (parent < 0 || pool_lookup(lifetimes->pool, parent, 0, name, &found, &st) < 0 || !pool_ref_equal(&found, ref) ||
             unlinkat(parent, name, 0) < 0)
                 return false;
         if (pool_identify(lifetimes->pool, parent, &parent_ref, &st) == 0)
@@ -101,12 +101,14 @@ static bool remove_some_name(const Lifetimes *lifetimes, const PoolRef *ref, GAr
 }
 
 /* Takes away all names of a region that nobody uses and nobody can open meanwhile. Whether none is left. */
-static bool remove_names(const Lifetimes *lifetimes, const PoolRef *ref, GArray *gone) {
+static bool remove_names(const Lifetimes *lifetimes, const PoolRef *ref, int file, GArray *gone) {
         for (;;) {
-                auto_descriptor fd = pool_open(lifetimes->pool, ref, O_PATH);
+                /* Opened afresh each time: by handle, the file is known by a name that it still has. */
+                auto_descriptor again = lifetimes->pool->by_handle ? pool_open(lifetimes->pool, ref, O_PATH) : -1;
+                int fd = again >= 0 ? again : file;
                 struct stat st;
 
-                if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                         return false;
                 if (st.st_nlink == 0)
                         return true;
@@ -139,11 +141,13 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
         g_array_set_clear_func(gone, gone_clear);
         if (registry_exclude(lifetimes->registry, id, REGISTRY_WITHOUT_HANDLES) < 0)
                 return;
+        registry_begin_change(lifetimes->registry);
         if (registry_resolve(lifetimes->registry, id, &ref) == 0) {
                 /* It also keeps the reference good when the names are gone. */
                 fd = pool_open(lifetimes->pool, &ref, O_PATH);
-                ended = fd >= 0 && is_over(fd, file) && remove_names(lifetimes, &ref, gone);
+                ended = fd >= 0 && is_over(fd, file) && remove_names(lifetimes, &ref, fd, gone);
         }
+        registry_end_change(lifetimes->registry);
         if (ended && gone->len)
                 registry_regions_changed(lifetimes->registry, -1);
         registry_include(lifetimes->registry, id, ended);
@@ -162,7 +166,7 @@ static void take_report(const Lifetimes *lifetimes, int file) {
         uint64_t handles, id;
         struct stat st;
 
-        if (pool_identify(lifetimes->pool, file, &ref, &st) < 0)
+        if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 || (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
                 return;
         /* Known or not: what has a view left may have been forgotten by the kernel. */
         id = registry_lookup(lifetimes->registry, &ref);
@@ -191,11 +195,15 @@ static void take_reports(const Lifetimes *lifetimes) {
 static void watch(const Lifetimes *lifetimes, uint64_t id) {
         auto_descriptor file = -1;
         PoolRef ref;
-        int result = registry_resolve(lifetimes->registry, id, &ref);
+        int result;
 
+        registry_begin_resolving(lifetimes->registry);
+        result = registry_resolve(lifetimes->registry, id, &ref);
+        if (result == 0)
+                file = pool_open(lifetimes->pool, &ref, O_RDONLY);
+        registry_end_resolving(lifetimes->registry);
         if (result < 0)
                 return;
-        file = pool_open(lifetimes->pool, &ref, O_RDONLY);
         result = file < 0 ? file : mark(lifetimes, file, FAN_MARK_ADD);
         if (result < 0 && result != -ESTALE)
                 g_warning("cannot watch a region for its end: %s", g_strerror(-result));

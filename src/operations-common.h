@@ -18,7 +18,7 @@ static inline void reply_result(fuse_req_t req, int result) {
         fuse_reply_err(req, -result);
 }
 
-/* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. */
+/* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. Takes the lock on names. */
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
 
 /* How long the kernel may believe that a name is there or missing, in seconds; and how long the attributes. */
@@ -28,15 +28,22 @@ double operations_attribute_timeout(const Operations *operations, const struct s
 /* Counts a lookup of what ref (taken over) and st describe, and fills the entry. */
 void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st, struct fuse_entry_param *entry);
 
-/* Replies with an entry for what ref (taken over) and st describe; the lookup is undone if the reply fails. */
-void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st);
+/*
+ * Looks up name in directory, whose node id is parent, counts the lookup and fills the entry. 0 or -errno. Takes the lock
+ * on names: what is noted of a name is right when it is noted.
+ */
+int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,
+                       struct fuse_entry_param *entry);
+
+/* Replies with the entry; its lookup is undone if the reply fails. */
+void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry);
 
 /*
  * The rules of a region that has had a handle since the kernel knows it; of another one they are read when it gets one.
  * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there
- * is any: st is what stat(2) says of fd, O_PATH included.
+ * is any: st is what stat(2) says of fd, O_PATH included, and said afresh afterwards.
  */
-void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st);
+void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
 /* Gives a new node what its directory says that new ones start with. 0 or -errno. */
 int operations_inherit_policy(int directory, int fd);

@@ -28,17 +28,38 @@ static void settle_change(fuse_req_t req, fuse_ino_t id, int fd) {
                 operations_fill_gap(operations_of(req), id, fd, &st);
 }
 
+/*
+ * The calling thread's buffer for what is read, of the largest size that was asked for: kept, because libfuse would
+ * allocate one for each reply, and the heap grow by some for each thread.
+ */
+static char *read_buffer(size_t size) {
+        typedef struct Buffer {
+                size_t size;
+                char data[];
+        } Buffer;
+        static GPrivate key = G_PRIVATE_INIT(g_free);
+        Buffer *buffer = g_private_get(&key);
+
+        if (!buffer || buffer->size < size) {
+                buffer = g_malloc(sizeof(*buffer) + size);
+                buffer->size = size;
+                g_private_replace(&key, buffer);
+        }
+        return buffer->data;
+}
+
 void operation_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
-        struct fuse_bufvec data = FUSE_BUFVEC_INIT(size);
         auto_descriptor owned = -1;
         int fd = contents(operations_of(req), id, file, O_RDONLY, &owned);
+        char *buffer = read_buffer(size);
+        ssize_t length;
 
         if (fd < 0)
                 return reply_result(req, fd);
-        data.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
-        data.buf[0].fd = fd;
-        data.buf[0].pos = offset;
-        fuse_reply_data(req, &data, 0);
+        length = pread(fd, buffer, size, offset);
+        if (length < 0)
+                return reply_result(req, -errno);
+        fuse_reply_buf(req, buffer, length);
 }
 
 void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,

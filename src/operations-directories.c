@@ -35,6 +35,7 @@ typedef struct Listing {
         fuse_req_t req;
         const Operations *operations;
         Directory *directory;
+        fuse_ino_t id;   /* of the directory */
         bool plus;       /* entries come with their nodes */
         GArray *lookups; /* node ids that were counted for this reply */
         char *data;
@@ -48,18 +49,14 @@ static void describe_plain(const DirectoryEntry *found, struct fuse_entry_param 
 
 /* 0, or -ENOENT for an entry that went away after it was read. */
 static int describe(Listing *listing, const DirectoryEntry *found, struct fuse_entry_param *entry) {
-        g_auto(PoolRef) ref = POOL_REF_INIT;
-        struct stat st;
         int result;
 
         describe_plain(found, entry);
         if (!listing->plus || g_str_equal(found->name, ".") || g_str_equal(found->name, ".."))
                 return 0;
-        result = pool_lookup(listing->operations->pool, directory_fd(listing->directory), found->name, &ref, &st);
-        if (result < 0)
-                return result == -ENOENT ? result : 0;
-        operations_fill_entry(listing->operations, &ref, &st, entry);
-        return 0;
+        result = operations_look_up(listing->operations, directory_fd(listing->directory), listing->id, found->name,
+                                    entry);
+        return result == -ENOENT ? result : 0;
 }
 
 /* Whether the entry found room. */
@@ -99,12 +96,13 @@ static int fill(Listing *listing, uint64_t position) {
         }
 }
 
-static void list(fuse_req_t req, size_t size, off_t offset, struct fuse_file_info *file, bool plus) {
+static void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file, bool plus) {
         g_autoptr(GArray) lookups = g_array_new(FALSE, FALSE, sizeof(fuse_ino_t));
         g_autofree char *data = g_malloc(size);
         Listing listing = {
                 .req = req,
                 .operations = operations_of(req),
+                .id = id,
                 .plus = plus,
                 .lookups = lookups,
                 .data = data,
@@ -125,9 +123,9 @@ static void list(fuse_req_t req, size_t size, off_t offset, struct fuse_file_inf
 }
 
 void operation_readdir(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
-        list(req, size, offset, file, false);
+        list(req, id, size, offset, file, false);
 }
 
 void operation_readdirplus(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *file) {
-        list(req, size, offset, file, true);
+        list(req, id, size, offset, file, true);
 }

@@ -18,18 +18,17 @@ static void reply_missing(fuse_req_t req) {
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
         const Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
-        g_auto(PoolRef) ref = POOL_REF_INIT;
-        struct stat st;
+        struct fuse_entry_param entry;
         int result;
 
         if (directory < 0)
                 return reply_result(req, directory);
-        result = pool_lookup(operations->pool, directory, name, &ref, &st);
+        result = operations_look_up(operations, directory, parent, name, &entry);
         if (result == -ENOENT)
                 return reply_missing(req);
         if (result < 0)
                 return reply_result(req, result);
-        operations_reply_entry(req, &ref, &st);
+        operations_reply_entry(req, &entry);
 }
 
 void operation_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups) {
@@ -57,18 +56,20 @@ void operation_readlink(fuse_req_t req, fuse_ino_t id) {
         fuse_reply_readlink(req, target);
 }
 
-/* Replies for a name that the request has just made in directory. */
-static void reply_made(fuse_req_t req, int directory, const char *name) {
+/* Replies for a name that the request has just made in directory. Takes it away again if it cannot be given out. */
+static void reply_made(fuse_req_t req, int directory, fuse_ino_t parent, const char *name) {
         const Operations *operations = operations_of(req);
-        g_auto(PoolRef) ref = POOL_REF_INIT;
-        struct stat st;
-        int result = pool_lookup(operations->pool, directory, name, &ref, &st);
+        struct fuse_entry_param entry;
+        int result = operations_look_up(operations, directory, parent, name, &entry);
 
-        if (result < 0)
+        if (result < 0) {
+                if (unlinkat(directory, name, 0) < 0 && errno == EISDIR)
+                        unlinkat(directory, name, AT_REMOVEDIR);
                 return reply_result(req, result);
-        if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+        }
+        if (S_ISREG(entry.attr.st_mode) && entry.attr.st_nlink == 1)
                 registry_regions_changed(operations->registry, 1);
-        operations_reply_entry(req, &ref, &st);
+        operations_reply_entry(req, &entry);
 }
 
 /* What a node to be made is. */
@@ -119,7 +120,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Maki
                 result = give_policy(directory, name, making);
         if (result < 0)
                 return reply_result(req, result);
-        reply_made(req, directory, name);
+        reply_made(req, directory, parent, name);
 }
 
 void operation_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device) {
@@ -146,57 +147,66 @@ void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char
                 return reply_result(req, directory);
         if (linkat(AT_FDCWD, descriptor_path(node, path), directory, name, AT_SYMLINK_FOLLOW) < 0)
                 return reply_result(req, -errno);
-        reply_made(req, directory, name);
+        reply_made(req, directory, parent, name);
 }
 
-/* A name whose node may lose its last one. */
-typedef struct Victim {
+/* What a name means, looked up before the name changes: afterwards nothing may fail any more. */
+typedef struct Found {
         int fd; /* owned: O_PATH, or -1 where there is no such name */
         PoolRef ref;
+} Found;
+
+#define FOUND_INIT { .fd = -1, .ref = POOL_REF_INIT }
+
+static void found_clear(Found *found) {
+        descriptor_clear(&found->fd);
+        pool_ref_clear(&found->ref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+static int find(Found *found, const Operations *operations, int directory, const char *name) {
         struct stat st;
-} Victim;
 
-static void victim_clear(Victim *victim) {
-        descriptor_clear(&victim->fd);
-        pool_ref_clear(&victim->ref);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Victim, victim_clear)
-
-static int victim_find(Victim *victim, const Operations *operations, int directory, const char *name) {
-        *victim = (Victim){ .ref = POOL_REF_INIT };
-        victim->fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (victim->fd < 0)
+        *found = (Found)FOUND_INIT;
+        found->fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (found->fd < 0)
                 return -errno;
-        return pool_identify(operations->pool, victim->fd, &victim->ref, &victim->st);
+        return pool_identify(operations->pool, found->fd, &found->ref, &st);
 }
 
-/* After the name is gone: if it was the last one, the node goes on without a name as long as the kernel knows it. */
-static void victim_settle(Victim *victim, const Operations *operations) {
+/*
+ * After the name is gone: if it was the last one, or the one by which the node may be reached, the node goes on without
+ * as long as the kernel knows it.
+ */
+static void settle_loss(Found *lost, const Operations *operations) {
         struct stat now;
+        bool last;
 
-        if (victim->fd < 0 || fstatat(victim->fd, "", &now, AT_EMPTY_PATH) < 0)
+        if (lost->fd < 0 || fstatat(lost->fd, "", &now, AT_EMPTY_PATH) < 0)
                 return;
-        if (now.st_nlink > (S_ISDIR(now.st_mode) ? 1 : 0))
-                return;
-        if (S_ISREG(now.st_mode))
+        last = now.st_nlink <= (S_ISDIR(now.st_mode) ? 1 : 0);
+        if (last && S_ISREG(now.st_mode))
                 registry_regions_changed(operations->registry, -1);
-        registry_unlinked(operations->registry, &victim->ref, &victim->fd);
+        if (last || !operations->pool->by_handle)
+                registry_unlinked(operations->registry, &lost->ref, &lost->fd);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {
         const Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
-        g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
+        g_auto(Found) lost = FOUND_INIT;
         int result;
 
         if (directory < 0)
                 return reply_result(req, directory);
-        result = victim_find(&victim, operations, directory, name);
+        registry_begin_change(operations->registry);
+        result = find(&lost, operations, directory, name);
         if (result == 0 && unlinkat(directory, name, flags) < 0)
                 result = -errno;
         if (result == 0)
-                victim_settle(&victim, operations);
+                settle_loss(&lost, operations);
+        registry_end_change(operations->registry);
         reply_result(req, result);
 }
 
@@ -221,24 +231,40 @@ static int rename_in_pool(fuse_req_t req, int from, const char *name, int to, co
         return result;
 }
 
+/* What was found is reached by another name from now on, unless it is reached otherwise. */
+static void settle_move(Found *moved, const Operations *operations, fuse_ino_t parent, const char *name) {
+        if (operations->pool->by_handle || moved->fd < 0)
+                return;
+        pool_name(&moved->ref, parent, name);
+        registry_moved(operations->registry, &moved->ref);
+}
+
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
                       unsigned flags) {
         const Operations *operations = operations_of(req);
         auto_descriptor from = operations_open_node(operations, parent, O_PATH);
         auto_descriptor to = operations_open_node(operations, new_parent, O_PATH);
-        g_auto(Victim) victim = { .fd = -1, .ref = POOL_REF_INIT };
+        g_auto(Found) moved = FOUND_INIT, target = FOUND_INIT;
         int result = 0;
 
         if (from < 0)
                 return reply_result(req, from);
         if (to < 0)
                 return reply_result(req, to);
-        /* An exchange leaves both nodes a name. */
-        if (!(flags & RENAME_EXCHANGE))
-                result = victim_find(&victim, operations, to, new_name);
+        registry_begin_change(operations->registry);
+        if (!operations->pool->by_handle)
+                result = find(&moved, operations, from, name);
+        if (result == 0)
+                result = find(&target, operations, to, new_name);
         if (result == 0 || result == -ENOENT)
                 result = rename_in_pool(req, from, name, to, new_name, flags);
-        if (result == 0)
-                victim_settle(&victim, operations);
+        if (result == 0) {
+                settle_move(&moved, operations, new_parent, new_name);
+                if (flags & RENAME_EXCHANGE)
+                        settle_move(&target, operations, parent, name);
+                else
+                        settle_loss(&target, operations);
+        }
+        registry_end_change(operations->registry);
         reply_result(req, result);
 }

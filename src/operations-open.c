@@ -154,6 +154,8 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         if (fd < 0)
                 return reply_result(req, fd);
         result = pool_identify(operations->pool, fd, &ref, &st);
+        if (result == 0)
+                pool_name(&ref, parent, name);
         if (made)
                 registry_regions_changed(operations->registry, 1);
         if (result == 0 && made)

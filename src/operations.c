@@ -14,9 +14,14 @@
 
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags) {
         PoolRef ref;
-        int result = registry_resolve(operations->registry, id, &ref);
+        int result;
 
-        return result < 0 ? result : pool_open(operations->pool, &ref, flags);
+        registry_begin_resolving(operations->registry);
+        result = registry_resolve(operations->registry, id, &ref);
+        if (result == 0)
+                result = pool_open(operations->pool, &ref, flags);
+        registry_end_resolving(operations->registry);
+        return result;
 }
 
 double operations_name_timeout(const Operations *operations) {
@@ -40,20 +45,30 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, const str
         };
 }
 
-void operations_reply_entry(fuse_req_t req, PoolRef *ref, const struct stat *st) {
-        const Operations *operations = operations_of(req);
-        struct fuse_entry_param entry;
+int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,
+                       struct fuse_entry_param *entry) {
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        struct stat st;
+        int result;
 
-        operations_fill_entry(operations, ref, st, &entry);
-        if (fuse_reply_entry(req, &entry) < 0)
-                registry_forget(operations->registry, entry.ino, 1);
+        registry_begin_resolving(operations->registry);
+        result = pool_lookup(operations->pool, directory, parent, name, &ref, &st);
+        if (result == 0)
+                operations_fill_entry(operations, &ref, &st, entry);
+        registry_end_resolving(operations->registry);
+        return result;
 }
 
-void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st) {
+void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry) {
+        if (fuse_reply_entry(req, entry) < 0)
+                registry_forget(operations_of(req)->registry, entry->ino, 1);
+}
+
+void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, struct stat *st) {
         RegionPolicy policy = registry_policy(operations->registry, id);
 
-        if (policy.allocation == REGION_COMMITTED && region_lacks_memory(st))
-                region_commit(fd, 0);
+        if (policy.allocation == REGION_COMMITTED && region_lacks_memory(st) && region_commit(fd, 0) == 0)
+                fstatat(fd, "", st, AT_EMPTY_PATH);
 }
 
 int operations_inherit_policy(int directory, int fd) {

@@ -132,17 +132,44 @@ void pool_free(Pool *pool) {
         g_free(pool);
 }
 
-int pool_open(const Pool *pool, const PoolRef *ref, int flags) {
+static int open_pinned(const PoolRef *ref, int flags) {
         char path[DESCRIPTOR_PATH_MAX];
         int fd;
 
-        if (ref->fd < 0)
-                return open_handle(pool, ref, flags);
         if (flags & O_PATH)
                 fd = fcntl(ref->fd, F_DUPFD_CLOEXEC, 0);
         else
                 fd = open(descriptor_path(ref->fd, path), flags | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
+}
+
+static int open_named(const PoolRef *ref, int flags) {
+        auto_descriptor fd = openat(ref->directory, ref->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        PoolRef pinned = { .fd = fd };
+        struct stat st;
+
+        if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return errno == ENOENT ? -ESTALE : -errno;
+        if (st.st_ino != ref->inode)
+                return -ESTALE;
+        return flags & O_PATH ? descriptor_steal(&fd) : open_pinned(&pinned, flags);
+}
+
+int pool_open(const Pool *pool, const PoolRef *ref, int flags) {
+        if (ref->fd >= 0)
+                return open_pinned(ref, flags);
+        return ref->handle_size ? open_handle(pool, ref, flags) : open_named(ref, flags);
+}
+
+bool pool_ref_reaches(const PoolRef *ref) {
+        return ref->fd >= 0 || ref->handle_size || ref->name;
+}
+
+void pool_name(PoolRef *ref, uint64_t parent, const char *name) {
+        if (pool_ref_reaches(ref))
+                return;
+        ref->parent = parent;
+        ref->name = g_strdup(name);
 }
 
 int pool_pin(PoolRef *ref, int fd) {
@@ -160,15 +187,20 @@ int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
         if (st->st_dev != pool->device)
                 return -EXDEV;
         ref->inode = st->st_ino;
-        return pool->by_handle ? read_handle(fd, ref) : pool_pin(ref, fd);
+        if (pool->by_handle)
+                return read_handle(fd, ref);
+        return S_ISDIR(st->st_mode) ? pool_pin(ref, fd) : 0;
 }
 
-int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, struct stat *st) {
+int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, PoolRef *ref, struct stat *st) {
         auto_descriptor fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        int result = fd < 0 ? -errno : pool_identify(pool, fd, ref, st);
 
-        if (fd < 0)
-                return -errno;
-        return pool_identify(pool, fd, ref, st);
+        if (result == 0) {
+                pool_name(ref, parent, name);
+                ref->directory = dirfd;
+        }
+        return result;
 }
 
 int pool_make_nameless(const Pool *pool) {
@@ -217,6 +249,7 @@ bool pool_ref_equal(const PoolRef *a, const PoolRef *b) {
 
 void pool_ref_clear(PoolRef *ref) {
         descriptor_clear(&ref->fd);
+        g_clear_pointer(&ref->name, g_free);
 }
 
 void pool_settings_clear(PoolSettings *settings) {

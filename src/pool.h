@@ -44,34 +44,60 @@ typedef struct Pool {
         int mount_fd;    /* owned: keeps a detached mount; -1 for other kinds */
         char *path;      /* owned: of a private directory, to remove it; NULL for other kinds */
         dev_t device;
-        bool by_handle;  /* nodes are reached by file handle, so that unopened nodes cost no descriptor */
+        bool by_handle;  /* nodes are reached by file handle */
 } Pool;
 
 /*
- * How a node is reached in the pool: by file handle, or by a descriptor that pins it, or both (a node whose last name
- * is gone is pinned, as not every file system finds it by handle). Equal references mean the same node as long as
- * either is known to the registry: a pinned node's inode number is not used again, and a handle names its generation.
+ * How a node is reached in the pool:
+ *
+ *   by file handle             where the file system gives handles out and we may open them: root, as a rule
+ *   by a descriptor            that pins it: directories elsewhere, and all nodes that have lost their last name, as not
+ *                              every file system finds those by handle
+ *   by its directory and name  what is left
+ *
+ * so that what exists, but is not open, costs no descriptor, unless it is a directory that cannot be reached by handle.
+ *
+ * Equal references mean the same node as long as either is known to the registry: a handle names an inode's generation,
+ * and the inode number of a node that has a name or is pinned is not used again.
  */
 typedef struct PoolRef {
         ino_t inode;
         int fd;               /* owned: O_PATH, or -1 */
         int handle_type;
-        unsigned handle_size; /* bytes; 0: reached by fd alone */
+        unsigned handle_size; /* bytes; 0: no handle */
         unsigned char handle[POOL_HANDLE_MAX];
+        uint64_t parent;      /* where there is a name: the registry's id of its directory */
+        char *name;           /* owned, or NULL: reached by handle or descriptor */
+        int directory;        /* borrowed: the directory's descriptor, as given to pool_lookup() or by registry_resolve() */
 } PoolRef;
 
 /* Takes what settings say; NULL and error with a sentence for the user otherwise. */
 Pool *pool_new(const PoolSettings *settings, GError **error);
 void pool_free(Pool *pool);
 
-/* Opens a node: a descriptor that the caller owns. O_CLOEXEC is implied; flags must not contain O_CREAT. */
+/*
+ * Opens a node: a descriptor that the caller owns. O_CLOEXEC is implied; flags must not contain O_CREAT. -ESTALE where
+ * the node is gone, or the name means another one.
+ */
 int pool_open(const Pool *pool, const PoolRef *ref, int flags);
 
-/* Describes the node that fd is open on. The caller owns *ref. -EXDEV where it lies on another file system. */
+/*
+ * Describes the node that fd is open on. The caller owns *ref, and, where pool_ref_reaches() says no, names or pins it
+ * before it is used. -EXDEV where the node lies on another file system.
+ */
 int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st);
 
-/* Describes the entry name of the directory dirfd; symbolic links are not followed. The caller owns *ref. */
-int pool_lookup(const Pool *pool, int dirfd, const char *name, PoolRef *ref, struct stat *st);
+/*
+ * Describes the entry name of the directory dirfd, whose node id is parent; symbolic links are not followed. The caller
+ * owns *ref.
+ */
+int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, PoolRef *ref, struct stat *st);
+
+/* Whether a node can be reached by it. */
+bool pool_ref_reaches(const PoolRef *ref);
+
+/* Makes ref reach its node by its name in the directory with node id parent, unless it is reached otherwise. */
+void pool_name(PoolRef *ref, uint64_t parent, const char *name);
 
 /* Makes ref reach its node even when that has no name any more. fd is open on the node and stays the caller's. */
 int pool_pin(PoolRef *ref, int fd);
@@ -86,7 +112,7 @@ bool pool_ref_equal(const PoolRef *a, const PoolRef *b);
 void pool_ref_clear(PoolRef *ref);
 void pool_settings_clear(PoolSettings *settings);
 
-#define POOL_REF_INIT { .fd = -1 }
+#define POOL_REF_INIT { .fd = -1, .directory = -1 }
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Pool, pool_free)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PoolRef, pool_ref_clear)

@@ -4,9 +4,13 @@
 
 #include <errno.h>
 
-typedef struct Node {
+typedef struct Node Node;
+
+struct Node {
         uint64_t id;
         PoolRef ref;      /* owned */
+        Node *parent;     /* counted in its children: the directory that ref's name is in; or NULL */
+        uint64_t children;
         uint64_t lookups; /* that the kernel has not given back */
         uint64_t handles;
         uint64_t writers; /* of the handles */
@@ -14,9 +18,11 @@ typedef struct Node {
         RegionPolicy policy;
         bool excluded;    /* someone has it to themselves */
         bool ended;
-} Node;
+};
 
 struct Registry {
+        bool by_name;            /* some nodes are reached by their names */
+        GRWLock names;           /* taken before lock; see registry_begin_change() */
         GMutex lock;             /* protects all that follows, and every Node */
         GCond included;          /* a node is no longer excluded */
         GHashTable *nodes;       /* by &node->id; owns the nodes */
@@ -68,9 +74,11 @@ static Node *find(Registry *registry, uint64_t id) {
         return g_hash_table_lookup(registry->nodes, &id);
 }
 
-Registry *registry_new(PoolRef *root) {
+Registry *registry_new(PoolRef *root, bool by_name) {
         Registry *registry = g_new0(Registry, 1);
 
+        registry->by_name = by_name;
+        g_rw_lock_init(&registry->names);
         g_mutex_init(&registry->lock);
         g_cond_init(&registry->included);
         registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
@@ -92,46 +100,114 @@ void registry_free(Registry *registry) {
         g_hash_table_unref(registry->directories);
         g_cond_clear(&registry->included);
         g_mutex_clear(&registry->lock);
+        g_rw_lock_clear(&registry->names);
         g_free(registry);
 }
 
+/* Takes the node out of the tables if nothing needs it: what the caller is to free, chained by parent, or NULL. */
+static Node *retire(Registry *registry, Node *node) {
+        if (node->lookups || node->children || node->id == REGISTRY_ROOT_ID)
+                return NULL;
+        g_hash_table_remove(registry->by_ref, &node->ref);
+        g_hash_table_steal(registry->nodes, &node->id);
+        if (node->parent) {
+                node->parent->children--;
+                node->parent = retire(registry, node->parent);
+        }
+        return node;
+}
+
+/* Outside the lock: the last descriptor of an unlinked region gives back its memory, which takes its time. */
+static void free_retired(Node *node) {
+        while (node) {
+                Node *next = node->parent;
+
+                node_free(node);
+                node = next;
+        }
+}
+
+/* Ties a node that is reached by name to its directory's node. Returns what is to be freed outside the lock. */
+static Node *set_parent(Registry *registry, Node *node, Node *parent) {
+        Node *old = node->parent;
+
+        if (parent)
+                parent->children++;
+        node->parent = parent;
+        if (!old)
+                return NULL;
+        old->children--;
+        return retire(registry, old);
+}
+
+/* The same node by a later reference: the name may be newer. Whatever has to be freed is left in *ref and *retired. */
+static void rename_node(Registry *registry, Node *node, PoolRef *ref, Node **retired) {
+        char *name = node->ref.name;
+
+        if (!ref->name || node->ref.fd >= 0)
+                return;
+        node->ref.parent = ref->parent;
+        node->ref.name = ref->name;
+        ref->name = name;
+        *retired = set_parent(registry, node, find(registry, ref->parent));
+}
+
+void registry_begin_change(Registry *registry) {
+        if (registry->by_name)
+                g_rw_lock_writer_lock(&registry->names);
+}
+
+void registry_end_change(Registry *registry) {
+        if (registry->by_name)
+                g_rw_lock_writer_unlock(&registry->names);
+}
+
+void registry_begin_resolving(Registry *registry) {
+        if (registry->by_name)
+                g_rw_lock_reader_lock(&registry->names);
+}
+
+void registry_end_resolving(Registry *registry) {
+        if (registry->by_name)
+                g_rw_lock_reader_unlock(&registry->names);
+}
+
 uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
+        Node *retired = NULL;
         uint64_t id;
         Node *node;
 
         g_mutex_lock(&registry->lock);
         node = g_hash_table_lookup(registry->by_ref, ref);
-        if (!node) {
+        if (node) {
+                rename_node(registry, node, ref, &retired);
+        } else {
                 node = add_node(registry, ref);
                 g_hash_table_insert(registry->by_ref, &node->ref, node);
+                if (node->ref.name)
+                        set_parent(registry, node, find(registry, node->ref.parent));
         }
         node->lookups++;
         id = node->id;
         g_mutex_unlock(&registry->lock);
 
+        free_retired(retired);
         pool_ref_clear(ref);
         return id;
 }
 
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
-        Node *forgotten = NULL;
+        Node *retired = NULL;
         Node *node;
 
         g_mutex_lock(&registry->lock);
         node = find(registry, id);
         if (node && id != REGISTRY_ROOT_ID) {
                 node->lookups -= MIN(lookups, node->lookups);
-                if (node->lookups == 0) {
-                        forgotten = node;
-                        g_hash_table_remove(registry->by_ref, &node->ref);
-                        g_hash_table_steal(registry->nodes, &node->id);
-                }
+                retired = retire(registry, node);
         }
         g_mutex_unlock(&registry->lock);
-
-        /* Outside the lock: the last descriptor of an unlinked region gives back its memory, which takes its time. */
-        if (forgotten)
-                node_free(forgotten);
+        free_retired(retired);
 }
 
 int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
@@ -142,6 +218,7 @@ int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
         node = find(registry, id);
         if (node) {
                 *ref = node->ref;
+                ref->directory = node->parent ? node->parent->ref.fd : -1;
                 result = 0;
         }
         g_mutex_unlock(&registry->lock);
@@ -149,13 +226,35 @@ int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
 }
 
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
+        Node *retired = NULL;
+        char *name = NULL;
         Node *node;
 
         g_mutex_lock(&registry->lock);
         node = g_hash_table_lookup(registry->by_ref, ref);
-        if (node && node->ref.fd < 0)
+        if (node && node->ref.fd < 0) {
                 node->ref.fd = descriptor_steal(fd);
+                name = g_steal_pointer(&node->ref.name);
+                retired = set_parent(registry, node, NULL);
+        }
         g_mutex_unlock(&registry->lock);
+        free_retired(retired);
+        g_free(name);
+}
+
+void registry_moved(Registry *registry, const PoolRef *ref) {
+        PoolRef moved = *ref;
+        Node *retired = NULL;
+        Node *node;
+
+        moved.name = g_strdup(ref->name);
+        g_mutex_lock(&registry->lock);
+        node = g_hash_table_lookup(registry->by_ref, ref);
+        if (node)
+                rename_node(registry, node, &moved, &retired);
+        g_mutex_unlock(&registry->lock);
+        free_retired(retired);
+        g_free(moved.name);
 }
 
 /* The node, once nobody has it to themselves; NULL where it is not known, or has ended. */

@@ -17,8 +17,10 @@
  *   handle id 0; one that we serve has a descriptor, found by an id from the same kind of counter. All passthrough
  *   handles of a region share one backing id: the first open registers it, the last release gives it up.
  *
- * Pinning
- *   A node that lost its last name, but is still known, is reached by a descriptor that its PoolRef keeps.
+ * Names
+ *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it needs,
+ *   from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving nodes
+ *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id,
  * -EBADF for an unknown handle id.
@@ -32,19 +34,36 @@ typedef struct Registry Registry;
 
 #define REGISTRY_ROOT_ID 1
 
-/* root is the pool's directory; the registry takes it over. */
-Registry *registry_new(PoolRef *root);
+/*
+ * root is the pool's directory; the registry takes it over. by_name: some nodes are reached by their names (see pool.h);
+ * without, nobody waits for a change of names.
+ */
+Registry *registry_new(PoolRef *root, bool by_name);
 void registry_free(Registry *registry);
+
+/* Around a change of names in the pool and the registry. */
+void registry_begin_change(Registry *registry);
+void registry_end_change(Registry *registry);
+
+/* Around looking up or resolving a node and opening it: names stay as they are. Not to be nested. */
+void registry_begin_resolving(Registry *registry);
+void registry_end_resolving(Registry *registry);
 
 /* Finds or adds the node and counts one lookup. Takes over *ref. Returns the id. */
 uint64_t registry_lookup(Registry *registry, PoolRef *ref);
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
 
-/* Where the node is in the pool. What *ref holds is borrowed, and good while the kernel may use id. */
+/*
+ * Where the node is in the pool. What *ref holds is borrowed: the name is good until names change, all else while the
+ * kernel may use id.
+ */
 int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref);
 
-/* The node that *ref describes lost its last name: if it is known, *fd (O_PATH) is taken over to pin it. */
+/* The node that *ref describes lost a name: if it is known, *fd (O_PATH) is taken over to pin it. */
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd);
+
+/* The node that *ref describes is now found by another name: that of *ref. */
+void registry_moved(Registry *registry, const PoolRef *ref);
 
 /*
  * Counts one more handle on the node, after waiting for whoever has it to themselves. *backing_id is the region's, or 0

@@ -290,7 +290,7 @@ static Registry *make_registry(const Pool *pool, GError **error) {
                             g_strerror(-result));
                 return NULL;
         }
-        registry = registry_new(&root);
+        registry = registry_new(&root, !pool->by_handle);
         registry_regions_changed(registry, regions);
         return registry;
 }
@@ -326,6 +326,7 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
                 .credentials = server->credentials,
                 .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
         };
+
 
         log_begin_setup(log);
         fuse_set_log_func(take_from_libfuse);

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -292,6 +293,75 @@ START_TEST(inode_numbers_tell_regions_apart) {
 }
 END_TEST
 
+/* What O_PATH holds is known to the daemon, and not open. */
+static void check_held(int fd, const char *text) {
+        g_autofree char *self = g_strdup_printf("/proc/self/fd/%d", fd);
+        struct stat st;
+
+        must(chmod(self, 0600)); /* so that the kernel asks for the attributes afresh */
+        must(fstat(fd, &st));
+        ck_assert_int_eq(st.st_size, strlen(text));
+        must_read(self, text);
+}
+
+START_TEST(regions_are_found_whatever_becomes_of_their_names) {
+        int fd;
+
+        must(mkdir(in_mount("d"), 0755));
+        must(mkdir(in_mount("d/e"), 0755));
+        must_write(in_mount("d/a"), "followed");
+        fd = must_open(in_mount("d/a"), O_PATH, 0);
+        check_held(fd, "followed");
+        must(rename(in_mount("d/a"), in_mount("d/e/b")));
+        check_held(fd, "followed");
+        must(rename(in_mount("d"), in_mount("f")));
+        check_held(fd, "followed");
+        must_write(in_mount("x"), "other");
+        must(renameat2(AT_FDCWD, in_mount("x"), AT_FDCWD, in_mount("f/e/b"), RENAME_EXCHANGE));
+        check_held(fd, "followed");
+        must_read(in_mount("f/e/b"), "other");
+        must(link(in_mount("x"), in_mount("y")));
+        must(unlink(in_mount("x")));
+        check_held(fd, "followed");
+        must(rename(in_mount("y"), in_mount("z")));
+        check_held(fd, "followed");
+        must_read(in_mount("z"), "followed");
+        must(rename(in_mount("f/e/b"), in_mount("z")));
+        check_held(fd, "followed");
+        must_read(in_mount("z"), "other");
+        must(close(fd));
+        must(rmdir(in_mount("f/e")));
+        must(rmdir(in_mount("f")));
+}
+END_TEST
+
+START_TEST(there_can_be_more_regions_than_descriptors) {
+        enum { REGIONS = 1000 };
+        struct rlimit limit = { 200, 200 };
+        g_autofree char *regions = NULL;
+        char name[16];
+
+        fixture_unmount();
+        must(setrlimit(RLIMIT_NOFILE, &limit)); /* the daemon's too */
+        fixture_mount(NULL);
+        must(mkdir(in_mount("d"), 0755));
+        for (int i = 0; i < REGIONS; i++) {
+                g_snprintf(name, sizeof(name), "d/%d", i);
+                must_write(in_mount(name), name);
+        }
+        ck_assert_int_eq(run_command(NULL, "test $(ls -l %s/d | wc -l) = %d", fixture_mountpoint(), REGIONS + 1), 0);
+        for (int i = 0; i < REGIONS; i++) {
+                g_snprintf(name, sizeof(name), "d/%d", i);
+                must_read(in_mount(name), name);
+                must(rename(in_mount(name), in_mount("d/renamed")));
+                must(unlink(in_mount("d/renamed")));
+        }
+        must(rmdir(in_mount("d")));
+        regions = must_get(fixture_mountpoint(), "user.regionfs.regions");
+        ck_assert_str_eq(regions, "0");
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = add_case(suite, "files");
 
@@ -309,6 +379,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_replaced_region_lives_while_it_is_open);
         tcase_add_test(tests, a_removed_directory_can_be_stood_in);
         tcase_add_test(tests, a_region_without_a_name_gets_one);
+        tcase_add_test(tests, regions_are_found_whatever_becomes_of_their_names);
+        tcase_add_test(tests, there_can_be_more_regions_than_descriptors);
         tcase_add_test(tests, pipes_and_sockets_have_names);
         tcase_add_test(tests, modes_and_times_are_kept);
         tcase_add_test(tests, inode_numbers_tell_regions_apart);

@@ -27,7 +27,7 @@ static void setup(void) {
 
         directory = unit_directory(UNIT_TMPFS);
         file = unit_create(directory, "region", 13);
-        registry = registry_new(&root_ref);
+        registry = registry_new(&root_ref, false);
         target = (AttributeTarget){ registry, registry_lookup(registry, &region_ref), open_path("region"), false };
         root = (AttributeTarget){ registry, REGISTRY_ROOT_ID, open_path("."), false };
 }
@@ -76,9 +76,9 @@ static struct stat stat_of_file(void) {
 }
 
 /* The backing id that the last handle leaves. */
-static int remove_handle(Registry *registry, uint64_t id, int *backing_id) {
+static int remove_handle(Registry *from, uint64_t id, int *backing_id) {
         RegistryRelease release;
-        int result = registry_handle_removed(registry, id, false, &release);
+        int result = registry_handle_removed(from, id, false, &release);
 
         *backing_id = release.backing_id;
         return result;

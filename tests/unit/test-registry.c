@@ -17,7 +17,7 @@ static PoolRef made_up(unsigned number) {
 static Registry *new_registry(void) {
         PoolRef root = made_up(0);
 
-        return registry_new(&root);
+        return registry_new(&root, false);
 }
 
 static uint64_t lookup(Registry *registry, unsigned number) {
@@ -153,7 +153,7 @@ START_TEST(references_are_taken_over) {
         int fd, second;
 
         root.fd = any_descriptor();
-        registry = registry_new(&root);
+        registry = registry_new(&root, false);
         ck_assert_int_eq(root.fd, -1);
 
         fd = ref.fd = any_descriptor();
@@ -406,6 +406,84 @@ START_TEST(threads_may_share_it) {
 }
 END_TEST
 
+/* A node that is reached by its name in a directory; a directory that is pinned. */
+static PoolRef named(unsigned number, uint64_t parent, const char *name) {
+        return (PoolRef){ .inode = 1000 + number, .fd = -1, .parent = parent, .name = g_strdup(name) };
+}
+
+static uint64_t lookup_directory(Registry *registry, unsigned number) {
+        PoolRef ref = { .inode = 1000 + number, .fd = any_descriptor() };
+
+        return registry_lookup(registry, &ref);
+}
+
+static uint64_t lookup_named(Registry *registry, unsigned number, uint64_t parent, const char *name) {
+        PoolRef ref = named(number, parent, name);
+
+        return registry_lookup(registry, &ref);
+}
+
+static void check_name(Registry *registry, uint64_t id, uint64_t parent, const char *name) {
+        PoolRef directory, ref;
+
+        ck_assert_int_eq(registry_resolve(registry, id, &ref), 0);
+        ck_assert_int_eq(registry_resolve(registry, parent, &directory), 0);
+        ck_assert_str_eq(ref.name, name);
+        ck_assert_int_eq(ref.directory, directory.fd);
+        ck_assert_int_lt(ref.fd, 0);
+}
+
+START_TEST(names_are_kept_with_their_directory) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t one = lookup_directory(registry, 1), two = lookup_directory(registry, 2);
+        uint64_t node = lookup_named(registry, 3, one, "a");
+        g_auto(PoolRef) moved = named(3, two, "b");
+
+        check_name(registry, node, one, "a");
+        /* A directory is needed as long as a name in it is. */
+        registry_forget(registry, one, 1);
+        ck_assert(known(registry, one));
+        check_name(registry, node, one, "a");
+        registry_moved(registry, &moved);
+        ck_assert(!known(registry, one));
+        check_name(registry, node, two, "b");
+        /* A lookup by another name tells of it. */
+        ck_assert_uint_eq(lookup_named(registry, 3, two, "c"), node);
+        check_name(registry, node, two, "c");
+        registry_forget(registry, two, 1);
+        ck_assert(known(registry, two));
+        registry_forget(registry, node, 2);
+        ck_assert(!known(registry, node));
+        ck_assert(!known(registry, two));
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+}
+END_TEST
+
+START_TEST(a_name_that_goes_leaves_a_pinned_node) {
+        g_autoptr(Registry) registry = new_registry();
+        uint64_t directory = lookup_directory(registry, 1);
+        uint64_t node = lookup_named(registry, 2, directory, "a");
+        g_auto(PoolRef) gone = named(2, directory, "a");
+        int fd = any_descriptor(), pinned = fd;
+        PoolRef ref;
+
+        registry_unlinked(registry, &gone, &fd);
+        ck_assert_int_eq(fd, -1);
+        ck_assert_int_eq(registry_resolve(registry, node, &ref), 0);
+        ck_assert_int_eq(ref.fd, pinned);
+        ck_assert_ptr_null(ref.name);
+        registry_forget(registry, directory, 1);
+        ck_assert(!known(registry, directory));
+        /* Another name is not needed. */
+        registry_moved(registry, &gone);
+        ck_assert_int_eq(registry_resolve(registry, node, &ref), 0);
+        ck_assert_ptr_null(ref.name);
+        registry_forget(registry, node, 1);
+        ck_assert(!is_open(pinned));
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("registry");
         TCase *tcase;
@@ -419,6 +497,10 @@ int main(void) {
         tcase_add_test(tcase, references_are_taken_over);
         tcase_add_test(tcase, unlinked_nodes_are_pinned_if_known);
         tcase_add_test(tcase, unknown_nodes_are_stale);
+
+        tcase = unit_case(suite, "names");
+        tcase_add_test(tcase, names_are_kept_with_their_directory);
+        tcase_add_test(tcase, a_name_that_goes_leaves_a_pinned_node);
 
         tcase = unit_case(suite, "handles");
         tcase_add_test(tcase, handles_are_counted);
