@@ -100,9 +100,12 @@ static bool remove_some_name(const Lifetimes *lifetimes, const PoolRef *ref, GAr
         return removed;
 }
 
+/* How often a client may take a name away, or move it, just when we have found it. */
+#define REMOVAL_TRIES 100
+
 /* Takes away all names of a region that nobody uses and nobody can open meanwhile. Whether none is left. */
 static bool remove_names(const Lifetimes *lifetimes, const PoolRef *ref, int file, GArray *gone) {
-        for (;;) {
+        for (int tries = 0; tries < REMOVAL_TRIES;) {
                 /* Opened afresh each time: by handle, the file is known by a name that it still has. */
                 auto_descriptor again = lifetimes->pool->by_handle ? pool_open(lifetimes->pool, ref, O_PATH) : -1;
                 int fd = again >= 0 ? again : file;
@@ -112,12 +115,11 @@ static bool remove_names(const Lifetimes *lifetimes, const PoolRef *ref, int fil
                         return false;
                 if (st.st_nlink == 0)
                         return true;
-                if (!remove_known_name(lifetimes, ref, fd, gone) && !remove_some_name(lifetimes, ref, gone)) {
-                        g_warning("cannot find the name of a region that has ended (inode %" PRIu64 ")",
-                                  (uint64_t)ref->inode);
-                        return false;
-                }
+                if (!remove_known_name(lifetimes, ref, fd, gone) && !remove_some_name(lifetimes, ref, gone))
+                        tries++;
         }
+        g_warning("cannot find the name of a region that has ended (inode %" PRIu64 ")", (uint64_t)ref->inode);
+        return false;
 }
 
 /* Whether the region is one that ends, and nobody uses it. file is as of end_unused(). */
@@ -148,6 +150,7 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
                 ended = fd >= 0 && is_over(fd, file) && remove_names(lifetimes, &ref, fd, gone);
         }
         registry_end_change(lifetimes->registry);
+        /* Where a client has taken the last name, that was counted with its request. */
         if (ended && gone->len)
                 registry_regions_changed(lifetimes->registry, -1);
         registry_include(lifetimes->registry, id, ended);
