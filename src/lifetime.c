@@ -3,6 +3,7 @@
 #include "descriptor.h"
 #include "region.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <gio/gio.h>
@@ -30,6 +31,7 @@ struct Lifetimes {
 typedef struct Gone {
         uint64_t parent; /* 0: the kernel does not know it */
         char *name;      /* owned */
+        bool last;       /* of the region's names */
 } Gone;
 
 static void gone_clear(gpointer data) {
@@ -51,14 +53,18 @@ static bool remove_name(const Lifetimes *lifetimes, const PoolRef *ref, const ch
         auto_descriptor parent = openat(lifetimes->pool->fd, directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         g_auto(PoolRef) found = POOL_REF_INIT, parent_ref = POOL_REF_INIT;
         Gone removed = { 0 };
+        nlink_t nlink;
         struct stat st;
 
-        if (parent < 0 || pool_lookup(lifetimes->pool, parent, 0, name, &found, &st) < 0 || !pool_ref_equal(&found, ref) ||
-            unlinkat(parent, name, 0) < 0)
+        if (parent < 0 || pool_lookup(lifetimes->pool, parent, 0, name, &found, &st) < 0 || !pool_ref_equal(&found, ref))
+                return false;
+        nlink = st.st_nlink;
+        if (unlinkat(parent, name, 0) < 0)
                 return false;
         if (pool_identify(lifetimes->pool, parent, &parent_ref, &st) == 0)
                 removed.parent = registry_find(lifetimes->registry, &parent_ref);
         removed.name = g_steal_pointer(&name);
+        removed.last = nlink == 1;
         g_array_append_val(gone, removed);
         return true;
 }
@@ -150,14 +156,13 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
                 ended = fd >= 0 && is_over(fd, file) && remove_names(lifetimes, &ref, fd, gone);
         }
         registry_end_change(lifetimes->registry);
-        /* Where a client has taken the last name, that was counted with its request. */
-        if (ended && gone->len)
-                registry_regions_changed(lifetimes->registry, -1);
         registry_include(lifetimes->registry, id, ended);
 
         for (guint i = 0; i < gone->len; i++) {
                 const Gone *name = &g_array_index(gone, Gone, i);
 
+                if (name->last)
+                        registry_regions_changed(lifetimes->registry, -1);
                 if (name->parent)
                         lifetimes->name_gone(lifetimes->data, name->parent, id, name->name);
         }
