@@ -219,14 +219,30 @@ int channel_take_fd(Channel *channel) {
         return descriptor_steal(&channel->fd);
 }
 
+/* Whether this process sees the mount anywhere. */
+static bool is_mounted(guint64 mount_id) {
+        g_autofree char *mounts = NULL;
+        g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " ", mount_id);
+        g_autofree char *inner = g_strconcat("\n", line, NULL);
+
+        return g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL) &&
+               (g_str_has_prefix(mounts, line) || strstr(mounts, inner));
+}
+
 static void unmount(const Channel *channel) {
         char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
                               channel->mountpoint, NULL };
         g_autofree char *said = NULL;
 
-        /* Someone else has unmounted it, and perhaps mounted another. */
-        if (mount_id_of(AT_FDCWD, channel->mountpoint, 0) != channel->mount_id)
+        guint64 there = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
+
+        /* Someone else has unmounted it; or mounted another over it, which is not ours to take away. */
+        if (there != channel->mount_id) {
+                if (is_mounted(channel->mount_id))
+                        g_warning("%s is left mounted, as something else is mounted over it: umount it twice",
+                                  channel->mountpoint);
                 return;
+        }
         if (geteuid() == 0) {
                 if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
                         g_warning("cannot unmount %s: %s", channel->mountpoint, g_strerror(errno));

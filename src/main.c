@@ -5,13 +5,26 @@
 #include "server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static int fail(const GError *error) {
         g_printerr("regionfs: %s\n", error->message);
         return EXIT_FAILURE;
+}
+
+/* What is opened later must not become a standard stream. */
+static void fill_standard_streams(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd > STDERR_FILENO)
+                close(fd);
 }
 
 /* The signals that end the daemon are taken by the server, those that would surprise it by nobody. */
@@ -68,6 +81,7 @@ int main(int argc, char **argv) {
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
 
+        fill_standard_streams();
         if (!options_parse(&options, argc, argv, &error))
                 return fail(error);
         if (options.help) {

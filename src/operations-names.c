@@ -5,14 +5,15 @@
 #include <stdio.h> /* renameat2 */
 #include <sys/stat.h>
 
-/* The kernel may believe as long that a name is missing as that it is there. */
+/* The kernel may believe as long that a name is missing as that it is there, unless someone else may make it. */
 static void reply_missing(fuse_req_t req) {
         const Operations *operations = operations_of(req);
-        struct fuse_entry_param none = {
-                .entry_timeout = operations_name_timeout(operations),
-        };
+        struct fuse_entry_param none = { .entry_timeout = operations_name_timeout(operations) };
 
-        fuse_reply_entry(req, &none);
+        if (operations->pool->kind == POOL_DIRECTORY)
+                fuse_reply_err(req, ENOENT);
+        else
+                fuse_reply_entry(req, &none);
 }
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
@@ -169,9 +170,9 @@ static int find(Found *found, const Operations *operations, int directory, const
         struct stat st;
 
         *found = (Found)FOUND_INIT;
-        found->fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        found->fd = pool_open_name(directory, name);
         if (found->fd < 0)
-                return -errno;
+                return descriptor_steal(&found->fd);
         return pool_identify(operations->pool, found->fd, &found->ref, &st);
 }
 

@@ -121,22 +121,19 @@ static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct sta
         return 0;
 }
 
-/* Opens name in directory, and makes it first if it is missing. *made tells which. */
-static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_t mode, int wanted, bool *made) {
-        int flags = (wanted & SERVED_FLAGS) | O_NOFOLLOW | O_CLOEXEC;
+/*
+ * Makes name in directory and opens it. The kernel has seen that the name is free; if it is taken meanwhile (in a
+ * directory pool, by someone else) nobody has checked the client's rights to it: -ESTALE has the kernel look again.
+ */
+static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_t mode, int wanted) {
         int fd, result = operations_assume_client(req);
 
         if (result < 0)
                 return result;
-        fd = openat(directory, name, flags | O_CREAT | O_EXCL, mode);
+        fd = openat(directory, name, (wanted & SERVED_FLAGS) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
         result = fd < 0 ? -errno : fd;
         operations_resume(req);
-        *made = fd >= 0;
-        if (result == -EEXIST && !(wanted & O_EXCL)) {
-                fd = openat(directory, name, flags | O_NONBLOCK | (wanted & O_TRUNC));
-                result = fd < 0 ? -errno : fd;
-        }
-        return result;
+        return result == -EEXIST && !(wanted & O_EXCL) ? -ESTALE : result;
 }
 
 void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file) {
@@ -145,27 +142,25 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
         struct stat st;
-        bool made = false;
         int result;
 
         if (directory < 0)
                 return reply_result(req, directory);
-        fd = create_in_pool(req, directory, name, mode, file->flags, &made);
+        fd = create_in_pool(req, directory, name, mode, file->flags);
         if (fd < 0)
                 return reply_result(req, fd);
         result = pool_identify(operations->pool, fd, &ref, &st);
         if (result == 0)
                 pool_name(&ref, parent, name);
-        if (made)
-                registry_regions_changed(operations->registry, 1);
-        if (result == 0 && made)
+        registry_regions_changed(operations->registry, 1);
+        if (result == 0)
                 result = operations_inherit_policy(directory, fd);
         if (result == 0)
                 result = reply_created(req, &fd, &ref, &st, file);
         if (result == 0)
                 return;
         /* Who cannot have the handle does not leave a region behind. */
-        if (made && unlinkat(directory, name, 0) == 0)
+        if (unlinkat(directory, name, 0) == 0)
                 registry_regions_changed(operations->registry, -1);
         reply_result(req, result);
 }

@@ -2,12 +2,14 @@
 #include "operations-common.h"
 
 #include "attributes.h"
+#include "region.h"
 
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
 #define ACCESS_ACL "system.posix_acl_access"
+#define TRUSTED_PREFIX "trusted."
 
 static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
@@ -54,7 +56,12 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
         reply_value(req, buffer, length, size);
 }
 
-static int list_pool(int fd, GString *names) {
+/* What regionfs itself keeps with a file is not for clients; and trusted names, as anywhere, are for root alone. */
+static bool is_shown(fuse_req_t req, const char *name) {
+        return !attributes_own(name) && (fuse_req_ctx(req)->uid == 0 || !g_str_has_prefix(name, TRUSTED_PREFIX));
+}
+
+static int list_pool(fuse_req_t req, int fd, GString *names) {
         char path[DESCRIPTOR_PATH_MAX];
         ssize_t length;
 
@@ -67,9 +74,8 @@ static int list_pool(int fd, GString *names) {
                         break;
                 buffer = g_malloc(length);
                 length = listxattr(path, buffer, length);
-                /* What regionfs itself keeps with a file is not for clients. */
                 for (ssize_t at = 0; at < length; at += strlen(buffer + at) + 1)
-                        if (!attributes_own(buffer + at))
+                        if (is_shown(req, buffer + at))
                                 g_string_append_len(names, buffer + at, strlen(buffer + at) + 1);
         } while (length < 0 && errno == ERANGE); /* it grew in between */
         return length < 0 && errno != ENOTSUP ? -errno : 0;
@@ -88,7 +94,7 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
         names = g_string_new(NULL);
         result = attributes_list(&target, names);
         if (result == 0)
-                result = list_pool(fd, names);
+                result = list_pool(req, fd, names);
         if (result < 0)
                 reply_result(req, result);
         else
@@ -135,9 +141,11 @@ static int set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, cons
          * The kernel has to learn of a new length before the client goes on. Sent from inside the operation: without
          * an offset it only marks the attributes as old, and takes no lock that this request's client holds.
          */
-        if (result > 0)
+        if (result > 0) {
                 fuse_lowlevel_notify_inval_inode(operations_of(req)->session, id, -1, 0);
-        return MIN(result, 0);
+                result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+        }
+        return result;
 }
 
 void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char help[] =
         "Usage: regionfs [-f] [-d] [-o OPTION[,OPTION...]] MOUNTPOINT\n"
@@ -19,6 +20,7 @@ static const char help[] =
         "\n"
         "  -f                    stay in the foreground, log to stderr\n"
         "  -d, --debug           the same, and log every request\n"
+        "  -s                    one thread: max_threads=1\n"
         "  -h, --help            show this\n"
         "  -V, --version         show the version\n"
         "\n"
@@ -35,6 +37,8 @@ static const char help[] =
         "  passthrough=WHEN      data goes straight to the regions' memory: auto (default), require or off\n"
         "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
+        "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
+        "  allow_root            only the user who mounts and root may use the mount\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
 
@@ -202,6 +206,35 @@ static bool parse_allocation(Options *options, const char *value, GError **error
         return true;
 }
 
+static bool parse_allow_root(Options *options, const char *value, GError **error) {
+        options->allow_root = true;
+        /* The kernel knows but all or one: libfuse turns the rest away. Root's mounts are open to all anyhow. */
+        if (geteuid() != 0)
+                g_ptr_array_add(options->mount, g_strdup("allow_other"));
+        return true;
+}
+
+static bool parse_max_threads(Options *options, const char *value, GError **error) {
+        guint64 number;
+
+        if (!g_ascii_string_to_unsigned(value, 10, 1, 1024, &number, NULL))
+                return refuse(error, "max_threads", value, "it takes a whole number from 1 to 1024");
+        options->max_threads = number;
+        return true;
+}
+
+static bool refuse_clone_fd(Options *options, const char *value, GError **error) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "option clone_fd is not allowed: all threads read one channel; max_threads=N says how many");
+        return false;
+}
+
+static bool refuse_auto_unmount(Options *options, const char *value, GError **error) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "option auto_unmount is not allowed: regionfs unmounts by itself whenever it ends, unless it is killed");
+        return false;
+}
+
 /* For mount(8) and fstab(5), and of no concern here. */
 static bool parse_nothing(Options *options, const char *value, GError **error) {
         return true;
@@ -223,7 +256,17 @@ static const struct {
         { "passthrough=", parse_passthrough },
         { "lifetime=", parse_lifetime },
         { "allocation=", parse_allocation },
+        { "allow_root", parse_allow_root },
+        { "max_threads=", parse_max_threads },
+        { "clone_fd", refuse_clone_fd },
+        { "auto_unmount", refuse_auto_unmount },
+        { "max_idle_threads=", parse_nothing }, /* idle threads cost nothing, and are kept */
         { "defaults", parse_nothing },
+        { "user", parse_nothing },
+        { "nouser", parse_nothing },
+        { "users", parse_nothing },
+        { "owner", parse_nothing },
+        { "group", parse_nothing },
         { "auto", parse_nothing },
         { "noauto", parse_nothing },
         { "nofail", parse_nothing },
@@ -246,11 +289,12 @@ typedef struct Parsing {
         GError **error;
 } Parsing;
 
-enum { KEY_FOREGROUND = 1000, KEY_DEBUG, KEY_HELP, KEY_VERSION };
+enum { KEY_FOREGROUND = 1000, KEY_DEBUG, KEY_HELP, KEY_SINGLE, KEY_VERSION };
 
 static const struct fuse_opt keys[] = {
         FUSE_OPT_KEY("-f", KEY_FOREGROUND), FUSE_OPT_KEY("-d", KEY_DEBUG),      FUSE_OPT_KEY("--debug", KEY_DEBUG),
         FUSE_OPT_KEY("debug", KEY_DEBUG),   FUSE_OPT_KEY("-h", KEY_HELP),       FUSE_OPT_KEY("--help", KEY_HELP),
+        FUSE_OPT_KEY("-s", KEY_SINGLE),
         FUSE_OPT_KEY("-V", KEY_VERSION),    FUSE_OPT_KEY("--version", KEY_VERSION), FUSE_OPT_END,
 };
 
@@ -286,6 +330,9 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
                 return 0;
         case KEY_FOREGROUND:
                 options->foreground = true;
+                return 0;
+        case KEY_SINGLE:
+                options->max_threads = 1;
                 return 0;
         case KEY_HELP:
                 options->help = true;

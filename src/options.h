@@ -15,6 +15,8 @@ typedef struct Options {
         char *mountpoint;      /* owned: absolute */
         bool foreground;
         bool debug;
+        bool allow_root;
+        unsigned max_threads;  /* 0: unset */
         bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <gio/gio.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 static bool fail(GError **error, const char *what, const char *path) {
         int code = errno;
@@ -143,13 +145,22 @@ static int open_pinned(const PoolRef *ref, int flags) {
         return fd < 0 ? -errno : fd;
 }
 
+int pool_open_name(int directory, const char *name) {
+        struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV };
+        int fd = syscall(SYS_openat2, directory, name, &how, sizeof(how));
+
+        return fd < 0 ? -errno : fd;
+}
+
 static int open_named(const PoolRef *ref, int flags) {
-        auto_descriptor fd = openat(ref->directory, ref->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        auto_descriptor fd = pool_open_name(ref->directory, ref->name);
         PoolRef pinned = { .fd = fd };
         struct stat st;
 
-        if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-                return errno == ENOENT ? -ESTALE : -errno;
+        if (fd < 0)
+                return fd == -ENOENT ? -ESTALE : fd;
+        if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
         if (st.st_ino != ref->inode)
                 return -ESTALE;
         return flags & O_PATH ? descriptor_steal(&fd) : open_pinned(&pinned, flags);
@@ -193,8 +204,8 @@ int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
 }
 
 int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, PoolRef *ref, struct stat *st) {
-        auto_descriptor fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        int result = fd < 0 ? -errno : pool_identify(pool, fd, ref, st);
+        auto_descriptor fd = pool_open_name(dirfd, name);
+        int result = fd < 0 ? fd : pool_identify(pool, fd, ref, st);
 
         if (result == 0) {
                 pool_name(ref, parent, name);
@@ -223,23 +234,28 @@ int pool_count_regions(const Pool *pool, uint64_t *count) {
         char path[DESCRIPTOR_PATH_MAX];
         g_autofree char *root = g_strconcat(descriptor_path(pool->fd, path), "/.", NULL);
         char *roots[] = { root, NULL };
-        FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+        FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV, NULL);
         FTSENT *entry;
+        int result;
 
         *count = 0;
         if (!tree)
                 return -errno;
+        errno = 0;
         while ((entry = fts_read(tree))) {
                 gint64 inode;
 
-                if (entry->fts_info != FTS_F)
-                        continue;
-                inode = entry->fts_statp->st_ino;
-                if (entry->fts_statp->st_nlink == 1 || g_hash_table_add(linked, g_memdup2(&inode, sizeof(inode))))
-                        (*count)++;
+                if (entry->fts_info == FTS_F) {
+                        inode = entry->fts_statp->st_ino;
+                        if (entry->fts_statp->st_nlink == 1 ||
+                            g_hash_table_add(linked, g_memdup2(&inode, sizeof(inode))))
+                                (*count)++;
+                }
+                errno = 0;
         }
+        result = -errno;
         fts_close(tree);
-        return 0;
+        return result;
 }
 
 bool pool_ref_equal(const PoolRef *a, const PoolRef *b) {

@@ -88,6 +88,12 @@ int pool_open(const Pool *pool, const PoolRef *ref, int flags);
 int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st);
 
 /*
+ * Opens what name means in the directory, with O_PATH: a descriptor that the caller owns. Symbolic links are not
+ * followed. -EXDEV where something is mounted on it: looking at a mount may ask whoever serves that, us perhaps.
+ */
+int pool_open_name(int directory, const char *name);
+
+/*
  * Describes the entry name of the directory dirfd, whose node id is parent; symbolic links are not followed. The caller
  * owns *ref.
  */
@@ -105,7 +111,8 @@ int pool_pin(PoolRef *ref, int fd);
 /* Makes a regular file that has no name: a descriptor that the caller owns. */
 int pool_make_nameless(const Pool *pool);
 
-/* Counts the regular files that the pool holds, each once however many names it has. Walks the whole pool. */
+/* Counts the regular files that the pool holds, each once however many names it has. Walks the whole pool, and
+ * changes the working directory meanwhile: for the start alone. */
 int pool_count_regions(const Pool *pool, uint64_t *count);
 
 bool pool_ref_equal(const PoolRef *a, const PoolRef *b);

@@ -474,7 +474,8 @@ void registry_drop_directory(Registry *registry, uint64_t handle) {
 
 void registry_regions_changed(Registry *registry, int64_t difference) {
         g_mutex_lock(&registry->lock);
-        registry->regions += difference;
+        /* In a directory pool someone else may have removed what was counted. */
+        registry->regions = difference < 0 && registry->regions < (uint64_t)-difference ? 0 : registry->regions + difference;
         g_mutex_unlock(&registry->lock);
 }
 

@@ -19,9 +19,12 @@
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
 
+/* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
+#define RESERVE 16
+
 /* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
-#define WORKERS_FIRST 4
-#define WORKERS_MOST 64
+#define WORKERS_FIRST 4u
+#define WORKERS_MOST 64u
 
 typedef struct Worker {
         Server *server;
@@ -38,9 +41,11 @@ struct Server {
         Operations operations;
         int ended;   /* owned: eventfd that says that a worker met the end of the mount */
         int signals; /* owned: signalfd */
+        int reserve[RESERVE]; /* owned */
         gint idle;   /* workers that wait for a request; atomic */
 
         GMutex lock;        /* protects what follows */
+        guint workers_most; /* how many there may be; not protected, as it does not change */
         GPtrArray *workers; /* owns them */
         bool stopping;
 };
@@ -55,7 +60,7 @@ static void *work(void *data) {
         pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
         result = credentials_prepare_thread();
         if (result < 0)
-                g_warning("cannot give a thread a umask of its own: %s", g_strerror(-result));
+                g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
         while (!fuse_session_exited(server->session)) {
                 pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
                 size = fuse_session_receive_buf(server->session, &worker->request);
@@ -78,7 +83,7 @@ static bool start_worker(Server *server) {
         Worker *worker = NULL;
 
         g_mutex_lock(&server->lock);
-        if (!server->stopping && server->workers->len < WORKERS_MOST) {
+        if (!server->stopping && server->workers->len < server->workers_most) {
                 worker = g_new0(Worker, 1);
                 worker->server = server;
                 g_atomic_int_inc(&server->idle);
@@ -125,12 +130,14 @@ static void take_from_libfuse(enum fuse_log_level level, const char *format, va_
         g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
 }
 
-static bool new_session(Server *server, bool debug, GError **error) {
+static bool new_session(Server *server, const Options *options, GError **error) {
         struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
 
         fuse_opt_add_arg(&arguments, "regionfs");
-        if (debug)
+        if (options->debug)
                 fuse_opt_add_arg(&arguments, "-d");
+        if (options->allow_root)
+                fuse_opt_add_arg(&arguments, "-oallow_root");
         server->session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), &server->operations);
         server->operations.session = server->session;
         fuse_opt_free_args(&arguments);
@@ -139,10 +146,24 @@ static bool new_session(Server *server, bool debug, GError **error) {
         return server->session;
 }
 
+/* Whether a path is below a directory, which may be NULL; both are absolute and without links. */
+static bool lies_in(const char *path, const char *directory) {
+        size_t length = directory ? strlen(directory) : 0;
+
+        return directory && strncmp(path, directory, length) == 0 &&
+               (path[length] == '/' || path[length] == '\0' || g_str_equal(directory, "/"));
+}
+
 static bool mount_session(Server *server, const Options *options, GError **error) {
         char path[DESCRIPTOR_PATH_MAX];
         int fd;
 
+        if (lies_in(options->mountpoint, options->pool.directory)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                            "option pool=%s is not allowed: the mountpoint %s lies in it", options->pool.directory,
+                            options->mountpoint);
+                return false;
+        }
         if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
                             "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
@@ -238,10 +259,10 @@ static bool start_lifetimes(Server *server, GError **error) {
 static bool start(Server *server, const Options *options, GError **error) {
         int result;
 
-        if (!new_session(server, options->debug, error) || !mount_session(server, options, error) || !initialize(server, error) ||
+        if (!new_session(server, options, error) || !mount_session(server, options, error) || !initialize(server, error) ||
             !settle_passthrough(server, options, error) || !start_lifetimes(server, error))
                 return false;
-        for (int i = 0; i < WORKERS_FIRST; i++) {
+        for (guint i = 0; i < MIN(WORKERS_FIRST, server->workers_most); i++) {
                 if (!start_worker(server)) {
                         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
                         return false;
@@ -295,6 +316,16 @@ static Registry *make_registry(const Pool *pool, GError **error) {
         return registry;
 }
 
+static void keep_reserve(Server *server) {
+        for (int i = 0; i < RESERVE; i++)
+                server->reserve[i] = fcntl(server->ended, F_DUPFD_CLOEXEC, 0);
+}
+
+static void give_reserve(Server *server) {
+        for (int i = 0; i < RESERVE; i++)
+                descriptor_clear(&server->reserve[i]);
+}
+
 Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
         g_autoptr(Server) server = g_new0(Server, 1);
         g_autofree char *complaint = NULL;
@@ -303,12 +334,14 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
 
         g_mutex_init(&server->lock);
         server->workers = g_ptr_array_new();
+        server->workers_most = options->max_threads ? options->max_threads : WORKERS_MOST;
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGHUP);
         server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
         server->ended = eventfd(0, EFD_CLOEXEC);
+        keep_reserve(server);
         if (server->signals < 0 || server->ended < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for signals: %s",
                             g_strerror(errno));
@@ -357,6 +390,7 @@ void server_run(Server *server) {
                 ;
         if (sources[0].revents) {
                 g_info("a signal asks to end");
+                give_reserve(server);
                 write_back(server);
         }
 }
@@ -364,6 +398,7 @@ void server_run(Server *server) {
 void server_free(Server *server) {
         if (!server)
                 return;
+        give_reserve(server);
         /* Before the workers: to tell the kernel of a name, it may have to wait for them. */
         if (server->lifetimes)
                 lifetimes_stop(server->lifetimes);

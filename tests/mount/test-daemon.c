@@ -182,6 +182,10 @@ START_TEST(wrong_command_lines_are_explained) {
         check_refused("-o mpol=somewhere mount", "mpol=somewhere", "interleave");
         check_refused("-o pool=missing mount", "pool=missing", "directory");
         check_refused("-o pool=mount,size=1m mount", "size", "pool=");
+        check_refused("-o max_threads=0 mount", "max_threads=0", "1024");
+        check_refused("-o clone_fd mount", "clone_fd", "max_threads");
+        check_refused("-o auto_unmount mount", "auto_unmount", "by itself");
+        check_refused("-o pool=. mount", "pool=", "lies in it");
         check_refused("-o passthrough=maybe mount", "passthrough=maybe", "require");
         if (geteuid() != 0) {
                 check_refused("-o size=1m mount", "size", "without root");
@@ -214,6 +218,73 @@ START_TEST(help_and_version_are_told) {
 }
 END_TEST
 
+START_TEST(closed_standard_streams_do_no_harm) {
+        g_autofree char *pid = NULL;
+
+        ck_assert_int_eq(run_command(NULL, "%s %s <&- >&- 2>&-", fixture_program(), fixture_mountpoint()), 0);
+        must_write(in_mount("a"), "a");
+        must_read(in_mount("a"), "a");
+        pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
+        must(kill(atoi(pid), SIGTERM));
+        check_ended(atoi(pid));
+}
+END_TEST
+
+static void take_descriptors(void *data) {
+        char name[16];
+
+        for (int i = 0; i < 150; i++) {
+                g_snprintf(name, sizeof(name), "%d", i);
+                open(in_mount(name), O_RDWR | O_CREAT, 0600); /* until there are none */
+        }
+        pause();
+}
+
+START_TEST(it_ends_well_without_free_descriptors) {
+        pid_t daemon, client;
+
+        ck_assert_int_eq(run_command(NULL, "ulimit -n 100; %s -o passthrough=off %s", fixture_program(), fixture_mountpoint()), 0);
+        {
+                g_autofree char *pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
+
+                daemon = atoi(pid);
+        }
+        client = start_process(take_descriptors, NULL);
+        g_usleep(500000);
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+        must(kill(client, SIGKILL));
+        must(waitpid(client, NULL, 0));
+}
+END_TEST
+
+START_TEST(a_deep_tree_goes_with_its_pool) {
+        g_autofree char *said = NULL;
+        pid_t daemon = start_in_background();
+
+        ck_assert_int_eq(run_command(&said,
+                                     "cd %s && n=$(printf '%%0200d' 7) && i=0 && while [ $i -lt 40 ]; do "
+                                     "mkdir $n && cd -P $n || exit 1; i=$((i + 1)); done",
+                                     fixture_mountpoint()),
+                         0);
+        must(kill(daemon, SIGTERM));
+        check_ended(daemon);
+}
+END_TEST
+
+START_TEST(threads_can_be_limited) {
+        g_autofree char *pid = NULL;
+
+        ck_assert_int_eq(run_command(NULL, "%s -o max_threads=2 %s", fixture_program(), fixture_mountpoint()), 0);
+        must_write(in_mount("a"), "a");
+        pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
+        /* And the first one, and the one for lifetimes. */
+        ck_assert_int_eq(run_command(NULL, "test $(ls /proc/%s/task | wc -l) -le 4", pid), 0);
+        must(kill(atoi(pid), SIGTERM));
+        check_ended(atoi(pid));
+}
+END_TEST
+
 START_TEST(a_killed_daemon_leaves_nothing_that_the_next_does_not_remove) {
         pid_t daemon = start_in_background();
 
@@ -240,6 +311,10 @@ static void add(Suite *suite) {
         tcase_add_test(tests, mount_starts_it);
         tcase_add_test(tests, wrong_command_lines_are_explained);
         tcase_add_test(tests, a_second_one_on_the_same_place_is_refused);
+        tcase_add_test(tests, closed_standard_streams_do_no_harm);
+        tcase_add_test(tests, it_ends_well_without_free_descriptors);
+        tcase_add_test(tests, a_deep_tree_goes_with_its_pool);
+        tcase_add_test(tests, threads_can_be_limited);
         tcase_add_test(tests, help_and_version_are_told);
         tcase_add_test(tests, a_killed_daemon_leaves_nothing_that_the_next_does_not_remove);
         suite_add_tcase(suite, tests);

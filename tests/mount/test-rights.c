@@ -190,11 +190,14 @@ static void change_setid(void *data) {
         case 'a':
                 must(fallocate(fd, 0, 0, 100));
                 break;
+        case 's':
+                must(fsetxattr(fd, "user.regionfs.logical_length", "3", 1, 0));
+                break;
         }
 }
 
 START_TEST(a_change_by_another_takes_setid_bits_off) {
-        static const char *const changes[] = { "write", "truncate", "open", "allocate" };
+        static const char *const changes[] = { "write", "truncate", "open", "allocate", "set" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
                 must_write(in_mount("setid"), "program");
@@ -225,6 +228,52 @@ START_TEST(devices_and_setid_programs_have_no_power) {
 }
 END_TEST
 
+static void list_names(void *data) {
+        char names[1024];
+        ssize_t size;
+
+        become_other();
+        size = listxattr(in_mount("a"), names, sizeof(names));
+        must(size);
+        for (char *name = names; name < names + size; name += strlen(name) + 1)
+                ck_assert_msg(!g_str_has_prefix(name, "trusted."), "%s is listed", name);
+}
+
+START_TEST(trusted_names_are_for_root_alone) {
+        char names[1024];
+
+        must_write(in_mount("a"), "a");
+        must(setxattr(in_mount("a"), "trusted.secret", "1", 1, 0));
+        run_process(list_names, NULL);
+        ck_assert_ptr_nonnull(memmem(names, listxattr(in_mount("a"), names, sizeof(names)), "trusted.secret", 14));
+}
+END_TEST
+
+static void create_or_open_secret(void *data) {
+        become_other();
+        must_fail(open(data, O_RDWR | O_CREAT, 0600), EACCES);
+        must_fail(open(data, O_WRONLY | O_CREAT | O_TRUNC, 0600), EACCES);
+}
+
+START_TEST(a_name_that_someone_else_took_is_checked) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("pool=%s,mode=1777", pool);
+        g_autofree char *secret = g_build_filename(pool, "secret", NULL);
+
+        fixture_unmount();
+        fixture_mount(option);
+        must_fail(access(in_mount("secret"), F_OK), ENOENT);
+        must_write(secret, "made by another daemon of the same directory");
+        must(chmod(secret, 0600));
+        run_process(create_or_open_secret, (void *)in_mount("secret"));
+        must_read(secret, "made by another daemon of the same directory");
+        must(unlink(secret));
+        fixture_unmount();
+        must(rmdir(pool));
+        fixture_mount(NULL);
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = add_case(suite, "rights");
 
@@ -233,6 +282,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, supplementary_groups_and_setgid_directories_count);
         tcase_add_test(tests, acls_give_and_take_rights);
         tcase_add_test(tests, a_change_by_another_takes_setid_bits_off);
+        tcase_add_test(tests, trusted_names_are_for_root_alone);
+        tcase_add_test(tests, a_name_that_someone_else_took_is_checked);
         tcase_add_test(tests, owners_can_be_changed_by_root);
         tcase_add_test(tests, devices_and_setid_programs_have_no_power);
 }
