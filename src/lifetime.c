@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <gio/gio.h>
-#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -71,22 +70,9 @@ static bool remove_name(const Lifetimes *lifetimes, const PoolRef *ref, const ch
 
 /* Removes the name by which fd knows its file. */
 static bool remove_known_name(const Lifetimes *lifetimes, const PoolRef *ref, int fd, GArray *gone) {
-        char link[DESCRIPTOR_PATH_MAX], path[PATH_MAX];
-        ssize_t size = readlink(descriptor_path(fd, link), path, sizeof(path) - 1);
+        char name[PATH_MAX];
 
-        if (size <= 1 || path[0] != '/')
-                return false;
-        path[size] = '\0';
-        /* As seen from the pool's own mount if that is attached nowhere; else from the root of the machine. */
-        if (lifetimes->pool->kind != POOL_TMPFS) {
-                char pool[PATH_MAX];
-                ssize_t skip = readlink(descriptor_path(lifetimes->pool->fd, link), pool, sizeof(pool));
-
-                if (skip <= 0 || skip >= size || strncmp(path, pool, skip) != 0 || path[skip] != '/')
-                        return false;
-                return remove_name(lifetimes, ref, path + skip + 1, gone);
-        }
-        return remove_name(lifetimes, ref, path + 1, gone);
+        return pool_tell_name(lifetimes->pool, fd, name) == 0 && remove_name(lifetimes, ref, name, gone);
 }
 
 /* Looks for a name in the whole pool: for a file that has several, or one that is too deep to be told. */

@@ -133,19 +133,33 @@ static int settle_acl(fuse_req_t req, int fd) {
         return chmod(descriptor_path(fd, path), st.st_mode & 07777 & ~S_ISGID) < 0 ? -errno : 0;
 }
 
-static int set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
+static void reply_done(void *data) {
+        fuse_reply_err(data, 0);
+}
+
+/* The kernel has to learn of a new length before the client goes on. */
+static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
+        const Operations *operations = operations_of(req);
+        int result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+
+        /*
+         * Sent from inside the operation: without an offset it only marks the attributes as old, and takes no lock that
+         * this request's client holds.
+         */
+        fuse_lowlevel_notify_inval_inode(operations->session, id, -1, 0);
+        if (result < 0 || !operations->refresher)
+                return reply_result(req, result);
+        refresher_look(operations->refresher, fd, reply_done, req);
+}
+
+static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
         AttributeTarget target = target_of(req, id, fd);
         int result = attributes_set(&target, name, value, size, flags);
 
-        /*
-         * The kernel has to learn of a new length before the client goes on. Sent from inside the operation: without
-         * an offset it only marks the attributes as old, and takes no lock that this request's client holds.
-         */
-        if (result > 0) {
-                fuse_lowlevel_notify_inval_inode(operations_of(req)->session, id, -1, 0);
-                result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
-        }
-        return result;
+        if (result > 0)
+                reply_new_length(req, id, fd);
+        else
+                reply_result(req, result);
 }
 
 void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
@@ -156,7 +170,7 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
         if (fd < 0)
                 return reply_result(req, fd);
         if (attributes_own(name))
-                return reply_result(req, set_own(req, id, fd, name, value, size, flags));
+                return set_own(req, id, fd, name, value, size, flags);
         if (setxattr(descriptor_path(fd, path), name, value, size, flags) < 0)
                 result = -errno;
         else if (g_str_equal(name, ACCESS_ACL))

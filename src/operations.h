@@ -8,6 +8,7 @@
 #include "credentials.h"
 #include "lifetime.h"
 #include "pool.h"
+#include "refresher.h"
 #include "registry.h"
 
 #define FUSE_USE_VERSION 317
@@ -19,6 +20,7 @@ typedef struct Operations {
         Registry *registry;
         const Credentials *credentials;
         Lifetimes *lifetimes;
+        Refresher *refresher; /* NULL with passthrough, where the kernel goes by the pool's own length */
         struct fuse_session *session;
         bool passthrough; /* wanted before INIT; in force after */
 } Operations;

@@ -214,6 +214,24 @@ int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, 
         return result;
 }
 
+int pool_tell_name(const Pool *pool, int fd, char name[PATH_MAX]) {
+        char link[DESCRIPTOR_PATH_MAX], root[PATH_MAX];
+        ssize_t size = readlink(descriptor_path(fd, link), name, PATH_MAX - 1), skip = 0;
+        struct stat st;
+
+        if (size < 0)
+                return -errno;
+        name[size] = '\0';
+        /* As seen from the pool's own mount if that is attached nowhere; else from the root of the machine. */
+        if (pool->kind != POOL_TMPFS)
+                skip = readlink(descriptor_path(pool->fd, link), root, sizeof(root));
+        if (skip < 0 || size <= skip + 1 || strncmp(name, root, skip) != 0 || name[skip] != '/')
+                return -ENOENT;
+        memmove(name, name + skip + 1, size - skip);
+        /* Of a name that is gone the kernel says so behind it. */
+        return fstatat(pool->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
 int pool_make_nameless(const Pool *pool) {
         g_autofree char *name = NULL;
         int fd = openat(pool->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -9,6 +9,7 @@
 
 #include <glib.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -107,6 +108,12 @@ void pool_name(PoolRef *ref, uint64_t parent, const char *name);
 
 /* Makes ref reach its node even when that has no name any more. fd is open on the node and stays the caller's. */
 int pool_pin(PoolRef *ref, int fd);
+
+/*
+ * Tells a name of the file that fd is open on, as a path from the pool's root: the one by which the kernel knows the
+ * descriptor. -ENOENT where it has none (it may have others), or one too long to tell. To be checked before use.
+ */
+int pool_tell_name(const Pool *pool, int fd, char name[PATH_MAX]);
 
 /* Makes a regular file that has no name: a descriptor that the caller owns. */
 int pool_make_nameless(const Pool *pool);

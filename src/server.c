@@ -38,6 +38,7 @@ struct Server {
         Registry *registry;           /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
+        Refresher *refresher;         /* owned; NULL with passthrough */
         Operations operations;
         int ended;   /* owned: eventfd that says that a worker met the end of the mount */
         int signals; /* owned: signalfd */
@@ -256,12 +257,21 @@ static bool start_lifetimes(Server *server, GError **error) {
         return server->lifetimes;
 }
 
+static void start_refresher(Server *server) {
+        if (server->operations.passthrough)
+                return;
+        server->refresher = refresher_new(server->operations.pool, server->channel->mountpoint,
+                                          fuse_session_fd(server->session));
+        server->operations.refresher = server->refresher;
+}
+
 static bool start(Server *server, const Options *options, GError **error) {
         int result;
 
         if (!new_session(server, options, error) || !mount_session(server, options, error) || !initialize(server, error) ||
             !settle_passthrough(server, options, error) || !start_lifetimes(server, error))
                 return false;
+        start_refresher(server);
         for (guint i = 0; i < MIN(WORKERS_FIRST, server->workers_most); i++) {
                 if (!start_worker(server)) {
                         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
@@ -399,13 +409,16 @@ void server_free(Server *server) {
         if (!server)
                 return;
         give_reserve(server);
-        /* Before the workers: to tell the kernel of a name, it may have to wait for them. */
+        /* Before the workers: both may have to wait for them. */
         if (server->lifetimes)
                 lifetimes_stop(server->lifetimes);
+        if (server->refresher)
+                refresher_stop(server->refresher);
         if (server->session)
                 fuse_session_exit(server->session);
         stop_workers(server);
         lifetimes_free(server->lifetimes);
+        refresher_free(server->refresher);
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);

@@ -12,10 +12,10 @@
 #define PATIENCE_MS 10000
 
 /* Between fork() and _exit() nothing but system calls: other threads may have held any lock. */
-static int look(const char *mountpoint) {
-        struct stat st;
+static int look(const char *path) {
+        struct statx st;
 
-        return stat(mountpoint, &st) < 0 ? errno : 0;
+        return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) < 0 ? errno : 0;
 }
 
 static int sync_all(const char *mountpoint) {
@@ -24,7 +24,7 @@ static int sync_all(const char *mountpoint) {
         return root < 0 || syncfs(root) < 0 ? errno : 0;
 }
 
-static int visit(int (*call)(const char *mountpoint), const char *mountpoint, int channel) {
+static int visit(int (*call)(const char *path), const char *path, int channel) {
         struct pollfd end = { .events = POLLIN };
         auto_descriptor handle = -1;
         pid_t process = fork();
@@ -34,7 +34,7 @@ static int visit(int (*call)(const char *mountpoint), const char *mountpoint, in
                 return -errno;
         if (process == 0) {
                 close(channel);
-                _exit(call(mountpoint));
+                _exit(call(path));
         }
         handle = syscall(SYS_pidfd_open, process, 0);
         end.fd = handle;
@@ -46,8 +46,8 @@ static int visit(int (*call)(const char *mountpoint), const char *mountpoint, in
         return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
-int visitor_look(const char *mountpoint, int channel) {
-        return visit(look, mountpoint, channel);
+int visitor_look(const char *path, int channel) {
+        return visit(look, path, channel);
 }
 
 int visitor_sync(const char *mountpoint, int channel) {

@@ -10,8 +10,8 @@
  * seconds without an answer.
  */
 
-/* Whether the mount answers. */
-int visitor_look(const char *mountpoint, int channel);
+/* Has the kernel ask for the attributes of what path, in the mount, names; and so tells whether the mount answers. */
+int visitor_look(const char *path, int channel);
 
 /* Has what views hold in the page cache written to the pool. */
 int visitor_sync(const char *mountpoint, int channel);

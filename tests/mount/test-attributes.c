@@ -72,6 +72,61 @@ START_TEST(the_logical_length_can_be_set) {
 }
 END_TEST
 
+START_TEST(a_new_length_is_known_at_once) {
+        const char *name = REGIONFS_ATTRIBUTE_LOGICAL_LENGTH;
+        const char *path = in_mount("a");
+        int fd = must_open(path, O_RDWR | O_CREAT, 0600), appender = must_open(path, O_WRONLY | O_APPEND, 0);
+        g_autofree char *data = g_malloc0(8192);
+        char *view;
+
+        /* Nobody looks in between: the kernel has to know by itself. */
+        ck_assert_int_eq(write(fd, data, 8192), 8192);
+        ck_assert_int_eq(pread(fd, data, 8192, 0), 8192);
+        must(set(path, name, "4"));
+        ck_assert_int_eq(pread(fd, data, 100, 0), 4);
+        must(set(path, name, "8192"));
+        must(set(path, name, "4"));
+        ck_assert_int_eq(write(appender, "more", 4), 4);
+        check_lengths(path, "8", "4096");
+        must(set(path, name, "0"));
+        view = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        ck_assert_ptr_ne(view, MAP_FAILED);
+        must(set(path, name, "8192"));
+        view[0] = 'x'; /* no SIGBUS */
+        view[8191] = 'y';
+        ck_assert_int_eq(pread(fd, data, 8192, 0), 8192);
+        ck_assert_int_eq(data[8191], 'y');
+        must(munmap(view, 8192));
+        must(close(appender));
+        must(close(fd));
+}
+END_TEST
+
+static void set_lengths(void *data) {
+        char length[8];
+
+        for (int i = 0; i < 100; i++) {
+                g_snprintf(length, sizeof(length), "%d", 1 + i % 9000);
+                must(set(in_mount(data), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, length));
+        }
+}
+
+START_TEST(many_can_set_lengths_at_once) {
+        pid_t processes[80];
+        char names[80][4];
+
+        /* More than there are threads. */
+        for (int i = 0; i < 80; i++) {
+                g_snprintf(names[i], sizeof(names[i]), "%d", i);
+                must_write(in_mount(names[i]), "");
+        }
+        for (int i = 0; i < 80; i++)
+                processes[i] = start_process(set_lengths, names[i]);
+        for (int i = 0; i < 80; i++)
+                end_process(processes[i]);
+}
+END_TEST
+
 START_TEST(read_only_ones_take_their_present_value_alone) {
         const char *path = in_mount("a");
 
@@ -279,6 +334,8 @@ static void add(Suite *suite) {
 
         tcase_add_test(tests, lengths_are_told_exact_and_padded);
         tcase_add_test(tests, the_logical_length_can_be_set);
+        tcase_add_test(tests, a_new_length_is_known_at_once);
+        tcase_add_test(tests, many_can_set_lengths_at_once);
         tcase_add_test(tests, read_only_ones_take_their_present_value_alone);
         tcase_add_test(tests, unknown_names_are_refused);
         tcase_add_test(tests, stable_ones_are_listed);

@@ -278,8 +278,8 @@ START_TEST(threads_can_be_limited) {
         ck_assert_int_eq(run_command(NULL, "%s -o max_threads=2 %s", fixture_program(), fixture_mountpoint()), 0);
         must_write(in_mount("a"), "a");
         pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
-        /* And the first one, and the one for lifetimes. */
-        ck_assert_int_eq(run_command(NULL, "test $(ls /proc/%s/task | wc -l) -le 4", pid), 0);
+        /* And the first one, and those for lifetimes and lengths. */
+        ck_assert_int_eq(run_command(NULL, "test $(ls /proc/%s/task | wc -l) -le 5", pid), 0);
         must(kill(atoi(pid), SIGTERM));
         check_ended(atoi(pid));
 }

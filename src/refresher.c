@@ -1,0 +1,95 @@
+#include "refresher.h"
+
+#include "visitor.h"
+
+#include <limits.h>
+
+struct Refresher {
+        const Pool *pool;
+        const char *mountpoint;
+        int channel;
+        GThread *thread;
+        GAsyncQueue *jobs; /* owned: of Job */
+
+        GMutex lock; /* protects what follows */
+        bool stopped;
+};
+
+typedef struct Job {
+        char *path; /* owned: in the mount; NULL: the end */
+        RefresherDone done;
+        void *data;
+} Job;
+
+static gpointer run(gpointer data) {
+        Refresher *refresher = data;
+
+        for (;;) {
+                Job *job = g_async_queue_pop(refresher->jobs);
+                bool end = !job->path;
+
+                if (!end) {
+                        /* A directory that its owner has closed to himself hides the region from us too: no harm. */
+                        visitor_look(job->path, refresher->channel);
+                        job->done(job->data);
+                }
+                g_free(job->path);
+                g_free(job);
+                if (end)
+                        return NULL;
+        }
+}
+
+Refresher *refresher_new(const Pool *pool, const char *mountpoint, int channel) {
+        Refresher *refresher = g_new0(Refresher, 1);
+
+        refresher->pool = pool;
+        refresher->mountpoint = mountpoint;
+        refresher->channel = channel;
+        refresher->jobs = g_async_queue_new();
+        g_mutex_init(&refresher->lock);
+        refresher->thread = g_thread_new("refresher", run, refresher);
+        return refresher;
+}
+
+void refresher_stop(Refresher *refresher) {
+        if (!refresher->thread)
+                return;
+        /* Behind the end nothing is queued any more. */
+        g_mutex_lock(&refresher->lock);
+        refresher->stopped = true;
+        g_async_queue_push(refresher->jobs, g_new0(Job, 1));
+        g_mutex_unlock(&refresher->lock);
+        g_thread_join(g_steal_pointer(&refresher->thread));
+}
+
+void refresher_free(Refresher *refresher) {
+        if (!refresher)
+                return;
+        refresher_stop(refresher);
+        g_async_queue_unref(refresher->jobs);
+        g_mutex_clear(&refresher->lock);
+        g_free(refresher);
+}
+
+static bool push(Refresher *refresher, const char *name, RefresherDone done, void *data) {
+        bool pushed = false;
+        Job *job;
+
+        g_mutex_lock(&refresher->lock);
+        if (!refresher->stopped) {
+                job = g_new0(Job, 1);
+                *job = (Job){ g_build_filename(refresher->mountpoint, name, NULL), done, data };
+                g_async_queue_push(refresher->jobs, job);
+                pushed = true;
+        }
+        g_mutex_unlock(&refresher->lock);
+        return pushed;
+}
+
+void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data) {
+        char name[PATH_MAX];
+
+        if (pool_tell_name(refresher->pool, fd, name) < 0 || !push(refresher, name, done, data))
+                done(data);
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+/*
+ * Has the kernel ask for a region's length again, where data goes through its page cache.
+ *
+ * A length that was set by other ways than the kernel's own (the attribute logical_length) is unknown to it: appending,
+ * reading and the faults of views go by the old one, until someone looks. So we look, before the client that set it
+ * goes on; from a process of its own (see visitor.h), and not from a thread that answers requests, as the look makes
+ * one: all of them might be waiting.
+ */
+
+#include "pool.h"
+
+typedef struct Refresher Refresher;
+
+/* Called when the kernel knows; from the refresher's thread. */
+typedef void (*RefresherDone)(void *data);
+
+/* All is borrowed. channel is the descriptor of /dev/fuse. */
+Refresher *refresher_new(const Pool *pool, const char *mountpoint, int channel);
+
+/* Ends the thread: what is handed over from now on is done at once, without a look. While requests are still answered. */
+void refresher_stop(Refresher *refresher);
+void refresher_free(Refresher *refresher);
+
+/* fd is open on the region in the pool, O_PATH included. A region that has no name cannot be looked at: done at once. */
+void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data);
