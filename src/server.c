@@ -224,7 +224,11 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                 why = "this kernel has no FUSE passthrough, which came with Linux 6.9";
         } else {
                 result = try_backing(server, server->operations.pool);
-                if (result < 0)
+                if (result == -EPERM)
+                        why = "passthrough needs CAP_SYS_ADMIN in the initial user namespace";
+                else if (result == -ELOOP)
+                        why = "the pool is stacked too deep for passthrough";
+                else if (result < 0)
                         why = g_strerror(-result);
         }
         server->operations.passthrough = !why;

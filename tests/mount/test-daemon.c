@@ -272,6 +272,31 @@ START_TEST(a_deep_tree_goes_with_its_pool) {
 }
 END_TEST
 
+START_TEST(without_the_right_to_passthrough_it_falls_back) {
+        g_autofree char *said = NULL;
+        int status;
+
+        /* Root of a user namespace may mount, and may not have backing files. */
+        if (geteuid() != 0 || run_command(NULL, "unshare -Urm true") != 0)
+                return;
+        status = run_command(&said,
+                             "unshare -Urm sh -e <<'SCRIPT'\n"
+                             "%s -o size=8m %s\n"
+                             "getfattr --only-values -n user.regionfs.passthrough %s 2>/dev/null\n"
+                             "echo text >%s/a\n"
+                             "cat %s/a\n"
+                             "umount %s\n"
+                             "! %s -o passthrough=require %s\n"
+                             "SCRIPT",
+                             fixture_program(), fixture_mountpoint(), fixture_mountpoint(), fixture_mountpoint(),
+                             fixture_mountpoint(), fixture_mountpoint(), fixture_program(), fixture_mountpoint());
+        ck_assert_msg(status == 0, "status %d: %s", status, said);
+        ck_assert_msg(strstr(said, "cached mode (passthrough needs CAP_SYS_ADMIN"), "%s", said);
+        ck_assert_msg(strstr(said, "0text"), "%s", said);
+        ck_assert_msg(strstr(said, "option passthrough=require cannot be met"), "%s", said);
+}
+END_TEST
+
 START_TEST(threads_can_be_limited) {
         g_autofree char *pid = NULL;
 
@@ -314,6 +339,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, closed_standard_streams_do_no_harm);
         tcase_add_test(tests, it_ends_well_without_free_descriptors);
         tcase_add_test(tests, a_deep_tree_goes_with_its_pool);
+        tcase_add_test(tests, without_the_right_to_passthrough_it_falls_back);
         tcase_add_test(tests, threads_can_be_limited);
         tcase_add_test(tests, help_and_version_are_told);
         tcase_add_test(tests, a_killed_daemon_leaves_nothing_that_the_next_does_not_remove);
