@@ -1,8 +1,6 @@
 /* Operations that read directories. */
 #include "operations-common.h"
 
-#include <string.h>
-#include <sys/stat.h>
 
 void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
