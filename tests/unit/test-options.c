@@ -309,7 +309,7 @@ START_TEST(help_and_version_need_no_mountpoint) {
 END_TEST
 
 START_TEST(unknown_words_with_a_dash_are_refused) {
-        static const char *const unknown[] = { "-x", "-s", "-fd", "-F", "--frobnicate", "--size=1m" };
+        static const char *const unknown[] = { "-x", "-fd", "-F", "--frobnicate", "--size=1m" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(unknown); i++) {
                 g_autoptr(GError) error = NULL;
