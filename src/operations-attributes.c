@@ -47,7 +47,7 @@ static int set_length(const Operations *operations, int fd, off_t length, const 
         if (policy.sealed)
                 return -EPERM;
         /* Where the client holds a handle that is served here, the handle's own right to write counts, not the mode. */
-        if (file && file->fh && registry_file(operations->registry, file->fh, &handle) == 0)
+        if (file && file->fh && handles_file(operations->handles, file->fh, &handle) == 0)
                 fd = handle;
         return region_set_length(fd, &policy, length);
 }

@@ -11,7 +11,7 @@ static int contents(const Operations *operations, fuse_ino_t id, const struct fu
         int fd, result;
 
         if (file && file->fh) {
-                result = registry_file(operations->registry, file->fh, &fd);
+                result = handles_file(operations->handles, file->fh, &fd);
                 return result < 0 ? result : fd;
         }
         return *owned = operations_open_node(operations, id, flags);

@@ -8,19 +8,19 @@ void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 
         if (fd < 0)
                 return reply_result(req, fd);
-        file->fh = registry_keep_directory(operations->registry, directory_new(fd));
+        file->fh = handles_keep_directory(operations->handles, directory_new(fd));
         if (fuse_reply_open(req, file) < 0)
-                registry_drop_directory(operations->registry, file->fh);
+                handles_drop_directory(operations->handles, file->fh);
 }
 
 void operation_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
-        registry_drop_directory(operations_of(req)->registry, file->fh);
+        handles_drop_directory(operations_of(req)->handles, file->fh);
         fuse_reply_err(req, 0);
 }
 
 void operation_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, struct fuse_file_info *file) {
         Directory *directory;
-        int fd, result = registry_directory(operations_of(req)->registry, file->fh, &directory);
+        int fd, result = handles_directory(operations_of(req)->handles, file->fh, &directory);
 
         if (result < 0)
                 return reply_result(req, result);
@@ -106,7 +106,7 @@ static void list(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struc
                 .data = data,
                 .size = size,
         };
-        int result = registry_directory(listing.operations->registry, file->fh, &listing.directory);
+        int result = handles_directory(listing.operations->handles, file->fh, &listing.directory);
 
         if (result < 0)
                 return reply_result(req, result);

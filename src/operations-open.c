@@ -37,7 +37,7 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
         RegistryRelease release;
 
         if (file->fh)
-                registry_drop_file(operations->registry, file->fh);
+                handles_drop_file(operations->handles, file->fh);
         if (registry_handle_removed(operations->registry, id, writes(file), &release) < 0)
                 return;
         give_up_backing(operations, release.backing_id);
@@ -93,7 +93,7 @@ static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct f
                 return result;
         }
         if (!operations->passthrough) {
-                file->fh = registry_keep_file(operations->registry, descriptor_steal(fd));
+                file->fh = handles_keep_file(operations->handles, descriptor_steal(fd));
                 file->keep_cache = 1;
         }
         return 0;
@@ -216,7 +216,7 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
                 return reply_result(req, result);
         served = fd;
         if (file->fh)
-                registry_file(operations->registry, file->fh, &served);
+                handles_file(operations->handles, file->fh, &served);
         if (file->flags & O_TRUNC)
                 result = cut(req, id, served);
         else if (fstatat(served, "", &st, AT_EMPTY_PATH) == 0)

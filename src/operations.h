@@ -6,6 +6,7 @@
  */
 
 #include "credentials.h"
+#include "handles.h"
 #include "lifetime.h"
 #include "pool.h"
 #include "refresher.h"
@@ -18,6 +19,7 @@
 typedef struct Operations {
         const Pool *pool;
         Registry *registry;
+        Handles *handles;
         const Credentials *credentials;
         Lifetimes *lifetimes;
         Refresher *refresher; /* NULL with passthrough, where the kernel goes by the pool's own length */

@@ -27,10 +27,7 @@ struct Registry {
         GCond included;          /* a node is no longer excluded */
         GHashTable *nodes;       /* by &node->id; owns the nodes */
         GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
-        GHashTable *files;       /* handle id → descriptor */
-        GHashTable *directories; /* handle id → Directory */
         uint64_t next_node;
-        uint64_t next_handle;
         uint64_t regions;
 };
 
@@ -50,14 +47,6 @@ static void node_free(gpointer data) {
 
         pool_ref_clear(&node->ref);
         g_free(node);
-}
-
-static void file_free(gpointer data) {
-        close(GPOINTER_TO_INT(data));
-}
-
-static void directory_free_pointer(gpointer data) {
-        directory_free(data);
 }
 
 static Node *add_node(Registry *registry, PoolRef *ref) {
@@ -83,10 +72,7 @@ Registry *registry_new(PoolRef *root, bool by_name) {
         g_cond_init(&registry->included);
         registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
         registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
-        registry->files = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, file_free);
-        registry->directories = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, directory_free_pointer);
         registry->next_node = REGISTRY_ROOT_ID;
-        registry->next_handle = 1;
         add_node(registry, root)->lookups = 1;
         return registry;
 }
@@ -96,8 +82,6 @@ void registry_free(Registry *registry) {
                 return;
         g_hash_table_unref(registry->by_ref);
         g_hash_table_unref(registry->nodes);
-        g_hash_table_unref(registry->files);
-        g_hash_table_unref(registry->directories);
         g_cond_clear(&registry->included);
         g_mutex_clear(&registry->lock);
         g_rw_lock_clear(&registry->names);
@@ -400,76 +384,6 @@ int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *u
         }
         g_mutex_unlock(&registry->lock);
         return in_force;
-}
-
-static uint64_t keep(Registry *registry, GHashTable *table, gpointer value) {
-        uint64_t *key = g_new(uint64_t, 1);
-        uint64_t handle;
-
-        g_mutex_lock(&registry->lock);
-        handle = *key = registry->next_handle++;
-        g_hash_table_insert(table, key, value);
-        g_mutex_unlock(&registry->lock);
-        return handle;
-}
-
-static int peek(Registry *registry, GHashTable *table, uint64_t handle, gpointer *value) {
-        gboolean found;
-
-        g_mutex_lock(&registry->lock);
-        found = g_hash_table_lookup_extended(table, &handle, NULL, value);
-        g_mutex_unlock(&registry->lock);
-        return found ? 0 : -EBADF;
-}
-
-/* Hands the value out to be freed outside the lock. */
-static gboolean drop(Registry *registry, GHashTable *table, uint64_t handle, gpointer *value) {
-        gpointer key = NULL;
-        gboolean found;
-
-        g_mutex_lock(&registry->lock);
-        found = g_hash_table_steal_extended(table, &handle, &key, value);
-        g_mutex_unlock(&registry->lock);
-        g_free(key);
-        return found;
-}
-
-uint64_t registry_keep_file(Registry *registry, int fd) {
-        return keep(registry, registry->files, GINT_TO_POINTER(fd));
-}
-
-int registry_file(Registry *registry, uint64_t handle, int *fd) {
-        gpointer value = NULL;
-        int result = peek(registry, registry->files, handle, &value);
-
-        *fd = GPOINTER_TO_INT(value);
-        return result;
-}
-
-void registry_drop_file(Registry *registry, uint64_t handle) {
-        gpointer value;
-
-        if (drop(registry, registry->files, handle, &value))
-                file_free(value);
-}
-
-uint64_t registry_keep_directory(Registry *registry, Directory *directory) {
-        return keep(registry, registry->directories, directory);
-}
-
-int registry_directory(Registry *registry, uint64_t handle, Directory **directory) {
-        gpointer value = NULL;
-        int result = peek(registry, registry->directories, handle, &value);
-
-        *directory = value;
-        return result;
-}
-
-void registry_drop_directory(Registry *registry, uint64_t handle) {
-        gpointer value;
-
-        if (drop(registry, registry->directories, handle, &value))
-                directory_free(value);
 }
 
 void registry_regions_changed(Registry *registry, int64_t difference) {

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * The registry: what is known of each node that the kernel knows, and of each open handle. Knows nothing of FUSE.
+ * The registry: what is known of each node that the kernel knows. Knows nothing of FUSE.
  *
  * Node ids
  *   The kernel names a node (region, directory, symbolic link, …) by an id that we choose. It is a counter that is never
@@ -13,20 +13,17 @@
  *   once and go on without a lock.
  *
  * Handles
- *   Every open handle of a region counts. One that the kernel serves itself (passthrough) has no state here, and the
- *   handle id 0; one that we serve has a descriptor, found by an id from the same kind of counter. All passthrough
- *   handles of a region share one backing id: the first open registers it, the last release gives it up.
+ *   Every open handle of a region counts. All that the kernel serves itself (passthrough) share one backing id: the first
+ *   open registers it, the last release gives it up.
  *
  * Names
  *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it needs,
  *   from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving nodes
  *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
- * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id,
- * -EBADF for an unknown handle id.
+ * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id.
  */
 
-#include "directory.h"
 #include "pool.h"
 #include "region.h"
 
@@ -108,17 +105,6 @@ uint64_t registry_find(Registry *registry, const PoolRef *ref);
 
 /* Proposes a backing id for a node with a handle. Returns the one in force: *unused is to be closed by the caller, or 0. */
 int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused);
-
-/* Keeps a descriptor (taken over) and returns its handle id. */
-uint64_t registry_keep_file(Registry *registry, int fd);
-/* The descriptor stays the registry's, and is good while the kernel may use the handle. */
-int registry_file(Registry *registry, uint64_t handle, int *fd);
-void registry_drop_file(Registry *registry, uint64_t handle);
-
-/* The same for directory streams. */
-uint64_t registry_keep_directory(Registry *registry, Directory *directory);
-int registry_directory(Registry *registry, uint64_t handle, Directory **directory);
-void registry_drop_directory(Registry *registry, uint64_t handle);
 
 /* How many regions the pool holds: told at start, then kept up with what operations create and end. */
 void registry_regions_changed(Registry *registry, int64_t difference);

@@ -36,6 +36,7 @@ struct Server {
         struct fuse_session *session; /* owned */
         Channel *channel;             /* owned: the mount; its descriptor is the session's */
         Registry *registry;           /* owned */
+        Handles *handles;             /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
@@ -366,10 +367,12 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
         server->registry = make_registry(pool, error);
         if (!server->registry)
                 return NULL;
+        server->handles = handles_new();
         server->credentials = credentials_new();
         server->operations = (Operations){
                 .pool = pool,
                 .registry = server->registry,
+                .handles = server->handles,
                 .credentials = server->credentials,
                 .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
         };
@@ -428,6 +431,7 @@ void server_free(Server *server) {
                 fuse_session_destroy(server->session);
         channel_free(server->channel);
         registry_free(server->registry);
+        handles_free(server->handles);
         credentials_free(server->credentials);
         g_ptr_array_unref(server->workers);
         descriptor_clear(&server->ended);

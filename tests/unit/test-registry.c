@@ -34,17 +34,6 @@ static bool known(Registry *registry, uint64_t id) {
         return result == 0;
 }
 
-static int any_descriptor(void) {
-        int fd = open("/dev/null", O_PATH | O_CLOEXEC);
-
-        ck_assert_int_ge(fd, 0);
-        return fd;
-}
-
-static bool is_open(int fd) {
-        return fcntl(fd, F_GETFD) >= 0;
-}
-
 /* The backing id that the last handle leaves. */
 static int remove_handle(Registry *registry, uint64_t id, int *backing_id) {
         RegistryRelease release;
@@ -152,28 +141,28 @@ START_TEST(references_are_taken_over) {
         uint64_t id;
         int fd, second;
 
-        root.fd = any_descriptor();
+        root.fd = unit_any_descriptor();
         registry = registry_new(&root, false);
         ck_assert_int_eq(root.fd, -1);
 
-        fd = ref.fd = any_descriptor();
+        fd = ref.fd = unit_any_descriptor();
         id = registry_lookup(registry, &ref);
         ck_assert_int_eq(ref.fd, -1);
-        ck_assert(is_open(fd));
+        ck_assert(unit_is_open(fd));
         ck_assert_int_eq(registry_resolve(registry, id, &ref), 0);
         ck_assert_int_eq(ref.fd, fd);
 
         /* The second one for a node that is known is not needed. */
         ref = made_up(1);
-        second = ref.fd = any_descriptor();
+        second = ref.fd = unit_any_descriptor();
         ck_assert_uint_eq(registry_lookup(registry, &ref), id);
         ck_assert_int_eq(ref.fd, -1);
-        ck_assert(!is_open(second));
+        ck_assert(!unit_is_open(second));
 
         registry_forget(registry, id, 1);
-        ck_assert(is_open(fd));
+        ck_assert(unit_is_open(fd));
         registry_forget(registry, id, 1);
-        ck_assert(!is_open(fd));
+        ck_assert(!unit_is_open(fd));
         registry_free(registry);
         ck_assert_uint_eq(unit_descriptors(), before);
 }
@@ -184,7 +173,7 @@ START_TEST(unlinked_nodes_are_pinned_if_known) {
         PoolRef ref = made_up(1);
         PoolRef other = made_up(2);
         PoolRef found;
-        auto_descriptor fd = any_descriptor();
+        auto_descriptor fd = unit_any_descriptor();
         int number = fd;
         uint64_t id = lookup(registry, 1);
 
@@ -198,13 +187,13 @@ START_TEST(unlinked_nodes_are_pinned_if_known) {
         /* It is the same node still, however it is described. */
         ck_assert_uint_eq(lookup(registry, 1), id);
         registry_forget(registry, id, 2);
-        ck_assert(!is_open(number));
+        ck_assert(!unit_is_open(number));
 
-        fd = any_descriptor();
+        fd = unit_any_descriptor();
         number = fd;
         registry_unlinked(registry, &ref, &fd);
         ck_assert_int_eq(fd, number);
-        ck_assert(is_open(number));
+        ck_assert(unit_is_open(number));
 }
 END_TEST
 
@@ -285,66 +274,6 @@ START_TEST(unknown_nodes_are_stale) {
 }
 END_TEST
 
-START_TEST(files_are_kept_by_id) {
-        unsigned before = unit_descriptors();
-        Registry *registry = new_registry();
-        int first = any_descriptor();
-        int second = any_descriptor();
-        uint64_t one = registry_keep_file(registry, first);
-        uint64_t two = registry_keep_file(registry, second);
-        Directory *directory;
-        uint64_t three;
-        int fd;
-
-        /* 0 is the handle of those that the kernel serves. */
-        ck_assert_uint_ne(one, 0);
-        ck_assert_uint_gt(two, one);
-        ck_assert_int_eq(registry_file(registry, one, &fd), 0);
-        ck_assert_int_eq(fd, first);
-        ck_assert_int_eq(registry_file(registry, two, &fd), 0);
-        ck_assert_int_eq(fd, second);
-
-        registry_drop_file(registry, one);
-        ck_assert(!is_open(first));
-        ck_assert(is_open(second));
-        ck_assert_int_eq(registry_file(registry, one, &fd), -EBADF);
-        registry_drop_file(registry, one);
-        ck_assert_int_eq(registry_file(registry, 0, &fd), -EBADF);
-        ck_assert_int_eq(registry_directory(registry, two, &directory), -EBADF);
-
-        three = registry_keep_file(registry, any_descriptor());
-        ck_assert_uint_gt(three, two);
-        registry_free(registry);
-        ck_assert_uint_eq(unit_descriptors(), before);
-}
-END_TEST
-
-START_TEST(directories_are_kept_by_id) {
-        unsigned before = unit_descriptors();
-        Registry *registry = new_registry();
-        int fd = any_descriptor();
-        Directory *kept = directory_new(fd);
-        uint64_t one = registry_keep_directory(registry, kept);
-        uint64_t two = registry_keep_directory(registry, directory_new(any_descriptor()));
-        Directory *found;
-        int file;
-
-        ck_assert_uint_ne(one, 0);
-        ck_assert_uint_ne(two, one);
-        ck_assert_int_eq(registry_directory(registry, one, &found), 0);
-        ck_assert_ptr_eq(found, kept);
-        ck_assert_int_eq(registry_file(registry, one, &file), -EBADF);
-        registry_drop_file(registry, one);
-        ck_assert_int_eq(registry_directory(registry, one, &found), 0);
-        registry_drop_directory(registry, one);
-        ck_assert(!is_open(fd));
-        ck_assert_int_eq(registry_directory(registry, one, &found), -EBADF);
-        registry_drop_directory(registry, one);
-        registry_free(registry);
-        ck_assert_uint_eq(unit_descriptors(), before);
-}
-END_TEST
-
 START_TEST(regions_are_counted) {
         g_autoptr(Registry) registry = new_registry();
 
@@ -365,23 +294,20 @@ static gpointer hammer(gpointer data) {
                 PoolRef ref = made_up(1 + round % HAMMER_NODES);
                 PoolRef wanted = ref;
                 PoolRef found;
-                uint64_t id, handle;
+                uint64_t id;
                 int fd, backing_id;
 
                 if (round % 16 == 0)
-                        ref.fd = any_descriptor();
+                        ref.fd = unit_any_descriptor();
                 id = registry_lookup(registry, &ref);
                 wrong += registry_resolve(registry, id, &found) != 0 || !pool_ref_equal(&wanted, &found);
                 if (round % 16 == 1) {
-                        fd = any_descriptor();
+                        fd = unit_any_descriptor();
                         registry_unlinked(registry, &wanted, &fd);
                         descriptor_clear(&fd);
                 }
                 wrong += registry_handle_added(registry, id, false, &backing_id) != 0;
                 registry_regions_changed(registry, 1);
-                handle = registry_keep_file(registry, any_descriptor());
-                wrong += registry_file(registry, handle, &fd) != 0 || !is_open(fd);
-                registry_drop_file(registry, handle);
                 wrong += remove_handle(registry, id, &backing_id) != 0;
                 registry_forget(registry, id, 1);
         }
@@ -412,7 +338,7 @@ static PoolRef named(unsigned number, uint64_t parent, const char *name) {
 }
 
 static uint64_t lookup_directory(Registry *registry, unsigned number) {
-        PoolRef ref = { .inode = 1000 + number, .fd = any_descriptor() };
+        PoolRef ref = { .inode = 1000 + number, .fd = unit_any_descriptor() };
 
         return registry_lookup(registry, &ref);
 }
@@ -464,7 +390,7 @@ START_TEST(a_name_that_goes_leaves_a_pinned_node) {
         uint64_t directory = lookup_directory(registry, 1);
         uint64_t node = lookup_named(registry, 2, directory, "a");
         g_auto(PoolRef) gone = named(2, directory, "a");
-        int fd = any_descriptor(), pinned = fd;
+        int fd = unit_any_descriptor(), pinned = fd;
         PoolRef ref;
 
         registry_unlinked(registry, &gone, &fd);
@@ -479,7 +405,7 @@ START_TEST(a_name_that_goes_leaves_a_pinned_node) {
         ck_assert_int_eq(registry_resolve(registry, node, &ref), 0);
         ck_assert_ptr_null(ref.name);
         registry_forget(registry, node, 1);
-        ck_assert(!is_open(pinned));
+        ck_assert(!unit_is_open(pinned));
         ck_assert_uint_eq(registry_nodes(registry), 1);
 }
 END_TEST
@@ -505,8 +431,6 @@ int main(void) {
         tcase = unit_case(suite, "handles");
         tcase_add_test(tcase, handles_are_counted);
         tcase_add_test(tcase, backing_is_shared_by_all_handles);
-        tcase_add_test(tcase, files_are_kept_by_id);
-        tcase_add_test(tcase, directories_are_kept_by_id);
 
         tcase = unit_case(suite, "all");
         tcase_add_test(tcase, regions_are_counted);

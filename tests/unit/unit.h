@@ -151,3 +151,15 @@ static inline int unit_main(Suite *suite) {
         }
         return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
+
+/* A descriptor to be given away. */
+static inline int unit_any_descriptor(void) {
+        int fd = open("/dev/null", O_PATH | O_CLOEXEC);
+
+        ck_assert_int_ge(fd, 0);
+        return fd;
+}
+
+static inline bool unit_is_open(int fd) {
+        return fcntl(fd, F_GETFD) >= 0;
+}
