@@ -6,31 +6,20 @@
 #include "lifetime.h"
 #include "operations.h"
 #include "region.h"
+#include "server-workers.h"
 #include "visitor.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <poll.h>
-#include <pthread.h>
 #include <regionfs/regionfs.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/xattr.h>
 
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
 #define RESERVE 16
-
-/* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
-#define WORKERS_FIRST 4u
-#define WORKERS_MOST 64u
-
-typedef struct Worker {
-        Server *server;
-        pthread_t thread;
-        struct fuse_buf request; /* owned */
-} Worker;
 
 struct Server {
         struct fuse_session *session; /* owned */
@@ -41,85 +30,10 @@ struct Server {
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
         Operations operations;
-        int ended;   /* owned: eventfd that says that a worker met the end of the mount */
-        int signals; /* owned: signalfd */
-        int reserve[RESERVE]; /* owned */
-        gint idle;   /* workers that wait for a request; atomic */
-
-        GMutex lock;        /* protects what follows */
-        guint workers_most; /* how many there may be; not protected, as it does not change */
-        GPtrArray *workers; /* owns them */
-        bool stopping;
+        Workers *workers;             /* owned */
+        int signals;                  /* owned: signalfd */
+        int reserve[RESERVE];         /* owned */
 };
-
-static bool start_worker(Server *server);
-
-static void *work(void *data) {
-        Worker *worker = data;
-        Server *server = worker->server;
-        int unused, size, result;
-
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
-        result = credentials_prepare_thread();
-        if (result < 0)
-                g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
-        while (!fuse_session_exited(server->session)) {
-                pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
-                size = fuse_session_receive_buf(server->session, &worker->request);
-                pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
-                if (size == -EINTR || size == -EAGAIN)
-                        continue;
-                if (size <= 0)
-                        break;
-                if (g_atomic_int_dec_and_test(&server->idle))
-                        start_worker(server);
-                fuse_session_process_buf(server->session, &worker->request);
-                g_atomic_int_inc(&server->idle);
-        }
-        if (eventfd_write(server->ended, 1) < 0)
-                g_warning("cannot tell that the mount has ended: %s", g_strerror(errno));
-        return NULL;
-}
-
-static bool start_worker(Server *server) {
-        Worker *worker = NULL;
-
-        g_mutex_lock(&server->lock);
-        if (!server->stopping && server->workers->len < server->workers_most) {
-                worker = g_new0(Worker, 1);
-                worker->server = server;
-                g_atomic_int_inc(&server->idle);
-                if (pthread_create(&worker->thread, NULL, work, worker) == 0) {
-                        g_ptr_array_add(server->workers, worker);
-                } else {
-                        g_atomic_int_add(&server->idle, -1);
-                        g_clear_pointer(&worker, g_free);
-                }
-        }
-        g_mutex_unlock(&server->lock);
-        return worker;
-}
-
-static void stop_workers(Server *server) {
-        g_mutex_lock(&server->lock);
-        server->stopping = true;
-        g_mutex_unlock(&server->lock);
-
-        /* From here on nobody adds to the array. */
-        for (guint i = 0; i < server->workers->len; i++) {
-                Worker *worker = g_ptr_array_index(server->workers, i);
-
-                pthread_cancel(worker->thread);
-        }
-        for (guint i = 0; i < server->workers->len; i++) {
-                Worker *worker = g_ptr_array_index(server->workers, i);
-
-                pthread_join(worker->thread, NULL);
-                free(worker->request.mem);
-                g_free(worker);
-        }
-        g_ptr_array_set_size(server->workers, 0);
-}
 
 static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 
@@ -277,12 +191,9 @@ static bool start(Server *server, const Options *options, GError **error) {
             !settle_passthrough(server, options, error) || !start_lifetimes(server, error))
                 return false;
         start_refresher(server);
-        for (guint i = 0; i < MIN(WORKERS_FIRST, server->workers_most); i++) {
-                if (!start_worker(server)) {
-                        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
-                        return false;
-                }
-        }
+        server->workers = workers_new(server->session, options->max_threads, error);
+        if (!server->workers)
+                return false;
         result = visitor_look(server->channel->mountpoint, fuse_session_fd(server->session));
         if (result < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
@@ -333,7 +244,7 @@ static Registry *make_registry(const Pool *pool, GError **error) {
 
 static void keep_reserve(Server *server) {
         for (int i = 0; i < RESERVE; i++)
-                server->reserve[i] = fcntl(server->ended, F_DUPFD_CLOEXEC, 0);
+                server->reserve[i] = fcntl(server->signals, F_DUPFD_CLOEXEC, 0);
 }
 
 static void give_reserve(Server *server) {
@@ -347,17 +258,13 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
         sigset_t signals;
         bool started;
 
-        g_mutex_init(&server->lock);
-        server->workers = g_ptr_array_new();
-        server->workers_most = options->max_threads ? options->max_threads : WORKERS_MOST;
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGHUP);
         server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
-        server->ended = eventfd(0, EFD_CLOEXEC);
         keep_reserve(server);
-        if (server->signals < 0 || server->ended < 0) {
+        if (server->signals < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for signals: %s",
                             g_strerror(errno));
                 return NULL;
@@ -400,7 +307,7 @@ static void write_back(const Server *server) {
 void server_run(Server *server) {
         struct pollfd sources[] = {
                 { .fd = server->signals, .events = POLLIN },
-                { .fd = server->ended, .events = POLLIN },
+                { .fd = workers_ended(server->workers), .events = POLLIN },
         };
 
         while (poll(sources, G_N_ELEMENTS(sources), -1) < 0 && errno == EINTR)
@@ -421,9 +328,7 @@ void server_free(Server *server) {
                 lifetimes_stop(server->lifetimes);
         if (server->refresher)
                 refresher_stop(server->refresher);
-        if (server->session)
-                fuse_session_exit(server->session);
-        stop_workers(server);
+        workers_free(server->workers);
         lifetimes_free(server->lifetimes);
         refresher_free(server->refresher);
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
@@ -433,9 +338,6 @@ void server_free(Server *server) {
         registry_free(server->registry);
         handles_free(server->handles);
         credentials_free(server->credentials);
-        g_ptr_array_unref(server->workers);
-        descriptor_clear(&server->ended);
         descriptor_clear(&server->signals);
-        g_mutex_clear(&server->lock);
         g_free(server);
 }

@@ -1,0 +1,136 @@
+#include "server-workers.h"
+
+#include "credentials.h"
+#include "descriptor.h"
+
+#include <gio/gio.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#define FUSE_USE_VERSION 317
+#include <fuse_lowlevel.h>
+
+/* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
+#define WORKERS_FIRST 4u
+#define WORKERS_MOST 64u
+
+typedef struct Worker {
+        Workers *workers;
+        pthread_t thread;
+        struct fuse_buf request; /* owned */
+} Worker;
+
+struct Workers {
+        struct fuse_session *session;
+        guint most;
+        int ended; /* owned: eventfd that says that a worker met the end of the mount */
+        gint idle; /* how many wait for a request; atomic */
+
+        GMutex lock;        /* protects what follows */
+        GPtrArray *threads; /* owns the workers */
+        bool stopping;
+};
+
+static bool start_worker(Workers *workers);
+
+static void *work(void *data) {
+        Worker *worker = data;
+        Workers *workers = worker->workers;
+        int unused, size, result;
+
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+        result = credentials_prepare_thread();
+        if (result < 0)
+                g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
+        while (!fuse_session_exited(workers->session)) {
+                pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
+                size = fuse_session_receive_buf(workers->session, &worker->request);
+                pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+                if (size == -EINTR || size == -EAGAIN)
+                        continue;
+                if (size <= 0)
+                        break;
+                if (g_atomic_int_dec_and_test(&workers->idle))
+                        start_worker(workers);
+                fuse_session_process_buf(workers->session, &worker->request);
+                g_atomic_int_inc(&workers->idle);
+        }
+        if (eventfd_write(workers->ended, 1) < 0)
+                g_warning("cannot tell that the mount has ended: %s", g_strerror(errno));
+        return NULL;
+}
+
+static bool start_worker(Workers *workers) {
+        Worker *worker = NULL;
+
+        g_mutex_lock(&workers->lock);
+        if (!workers->stopping && workers->threads->len < workers->most) {
+                worker = g_new0(Worker, 1);
+                worker->workers = workers;
+                g_atomic_int_inc(&workers->idle);
+                if (pthread_create(&worker->thread, NULL, work, worker) == 0) {
+                        g_ptr_array_add(workers->threads, worker);
+                } else {
+                        g_atomic_int_add(&workers->idle, -1);
+                        g_clear_pointer(&worker, g_free);
+                }
+        }
+        g_mutex_unlock(&workers->lock);
+        return worker;
+}
+
+static void stop(Workers *workers) {
+        g_mutex_lock(&workers->lock);
+        workers->stopping = true;
+        g_mutex_unlock(&workers->lock);
+
+        /* From here on nobody adds to the array. */
+        for (guint i = 0; i < workers->threads->len; i++) {
+                Worker *worker = g_ptr_array_index(workers->threads, i);
+
+                pthread_cancel(worker->thread);
+        }
+        for (guint i = 0; i < workers->threads->len; i++) {
+                Worker *worker = g_ptr_array_index(workers->threads, i);
+
+                pthread_join(worker->thread, NULL);
+                free(worker->request.mem);
+                g_free(worker);
+        }
+        g_ptr_array_set_size(workers->threads, 0);
+}
+
+Workers *workers_new(struct fuse_session *session, unsigned most, GError **error) {
+        Workers *workers = g_new0(Workers, 1);
+        guint started = 0;
+
+        workers->session = session;
+        workers->most = most ? most : WORKERS_MOST;
+        g_mutex_init(&workers->lock);
+        workers->threads = g_ptr_array_new();
+        workers->ended = eventfd(0, EFD_CLOEXEC);
+        while (workers->ended >= 0 && started < MIN(WORKERS_FIRST, workers->most) && start_worker(workers))
+                started++;
+        if (started > 0)
+                return workers;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
+        workers_free(workers);
+        return NULL;
+}
+
+void workers_free(Workers *workers) {
+        if (!workers)
+                return;
+        fuse_session_exit(workers->session);
+        stop(workers);
+        g_ptr_array_unref(workers->threads);
+        descriptor_clear(&workers->ended);
+        g_mutex_clear(&workers->lock);
+        g_free(workers);
+}
+
+int workers_ended(const Workers *workers) {
+        return workers->ended;
+}
