@@ -231,7 +231,7 @@ static void wait_for_handles(const char *path, const char *expected) {
 
                 if (g_str_equal(value, expected))
                         return;
-                ck_assert_msg(i < 2000, "%s handles, not %s", value, expected);
+                ck_assert_msg(i < 10000, "%s handles, not %s", value, expected);
                 g_usleep(1000);
         }
 }

@@ -11,8 +11,11 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-/* How long a name may stay after the last user has gone: four times what is promised, for a busy machine. */
-#define PATIENCE_US 400000
+/*
+ * How long a name may stay after the last user has gone. A tenth of a second is promised, and as a rule it is a
+ * millisecond; but what is tested here is that it goes, on a machine that may be busy with other things.
+ */
+#define PATIENCE_US 10000000
 
 static int new_region(const char *name) {
         int fd = must_open(in_mount(name), O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -366,7 +369,7 @@ START_TEST(many_leftover_views_cost_a_mark_each) {
         for (int i = 0; i < REGIONS; i++) {
                 g_snprintf(name, sizeof(name), "%d", i);
                 for (int waited = 0; is_there(name); waited += 1000) {
-                        ck_assert_msg(waited < 10 * PATIENCE_US, "%s is still there", name);
+                        ck_assert_msg(waited < PATIENCE_US, "%s is still there", name);
                         g_usleep(1000);
                 }
         }
