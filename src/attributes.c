@@ -44,7 +44,6 @@ static int get_logical_length(const Query *query, char value[ATTRIBUTES_VALUE_MA
 
 static int set_logical_length(const Query *query, const char *value) {
         guint64 length;
-        RegionPolicy policy;
         int result;
 
         /* Too many digits are a length that no file can have; anything but digits is none. */
@@ -52,9 +51,7 @@ static int set_logical_length(const Query *query, const char *value) {
                 return -EINVAL;
         if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &length, NULL))
                 return -EFBIG;
-        result = region_read_policy(query->target->fd, &policy);
-        if (result == 0)
-                result = policy.sealed ? -EPERM : region_set_length(query->target->fd, &policy, length);
+        result = region_set_length(query->target->fd, length);
         /* The kernel's word for a length beyond what the file system takes is EINVAL or EFBIG, by file system. */
         if (result == -EINVAL)
                 result = -EFBIG;

@@ -75,7 +75,7 @@ static bool remove_known_name(const Lifetimes *lifetimes, const PoolRef *ref, in
         return pool_tell_name(lifetimes->pool, fd, name) == 0 && remove_name(lifetimes, ref, name, gone);
 }
 
-/* Looks for a name in the whole pool: for a file that has several, or one that is too deep to be told. */
+/* Looks for a name in the whole pool, as deep as a path can tell: for a file that has several. */
 static bool remove_some_name(const Lifetimes *lifetimes, const PoolRef *ref, GArray *gone) {
         char link[DESCRIPTOR_PATH_MAX];
         g_autofree char *root = g_strconcat(descriptor_path(lifetimes->pool->fd, link), "/.", NULL);
@@ -92,8 +92,8 @@ static bool remove_some_name(const Lifetimes *lifetimes, const PoolRef *ref, GAr
         return removed;
 }
 
-/* How often a client may take a name away, or move it, just when we have found it. */
-#define REMOVAL_TRIES 100
+/* How often a client may take a name away, or move it, just when we have found it. Each try walks the whole pool. */
+#define REMOVAL_TRIES 3
 
 /* Takes away all names of a region that nobody uses and nobody can open meanwhile. Whether none is left. */
 static bool remove_names(const Lifetimes *lifetimes, const PoolRef *ref, int file, GArray *gone) {
@@ -140,6 +140,9 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
                 /* It also keeps the reference good when the names are gone. */
                 fd = pool_open(lifetimes->pool, &ref, O_PATH);
                 ended = fd >= 0 && is_over(fd, file) && remove_names(lifetimes, &ref, fd, gone);
+                /* Without handles, its inode number must not be used again as long as the node is known. */
+                if (gone->len && !lifetimes->pool->by_handle)
+                        registry_unlinked(lifetimes->registry, &ref, &fd);
         }
         registry_end_change(lifetimes->registry);
         registry_include(lifetimes->registry, id, ended);
@@ -149,7 +152,7 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
 
                 if (name->last)
                         registry_regions_changed(lifetimes->registry, -1);
-                if (name->parent)
+                if (name->parent && lifetimes->name_gone)
                         lifetimes->name_gone(lifetimes->data, name->parent, id, name->name);
         }
 }
@@ -208,6 +211,7 @@ static void consider(const Lifetimes *lifetimes, uint64_t id) {
                 watch(lifetimes, id);
         else
                 end_unused(lifetimes, id, -1);
+        registry_forget(lifetimes->registry, id, 1);
 }
 
 /* False when it is time to stop. */
@@ -224,7 +228,7 @@ static bool take_waiting(Lifetimes *lifetimes) {
         stopping = lifetimes->stopping;
         g_mutex_unlock(&lifetimes->lock);
 
-        for (guint i = 0; i < ids->len && !stopping; i++)
+        for (guint i = 0; i < ids->len; i++)
                 consider(lifetimes, g_array_index(ids, uint64_t, i));
         return !stopping;
 }
@@ -245,6 +249,9 @@ static gpointer run(gpointer data) {
                 if (sources[0].revents)
                         go_on = take_waiting(lifetimes);
         }
+        /* What has lost its last handle before the end is not to be there at the next mount of a directory pool. */
+        if (lifetimes->reports >= 0)
+                take_reports(lifetimes);
         return NULL;
 }
 
@@ -281,6 +288,9 @@ static void wake(Lifetimes *lifetimes) {
 }
 
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id) {
+        /* Before the kernel, which has let go of the last handle, may have the node forgotten. */
+        if (!registry_hold(lifetimes->registry, id))
+                return;
         g_mutex_lock(&lifetimes->lock);
         g_array_append_val(lifetimes->waiting, id);
         g_mutex_unlock(&lifetimes->lock);
@@ -301,6 +311,11 @@ void lifetimes_free(Lifetimes *lifetimes) {
         if (!lifetimes)
                 return;
         lifetimes_stop(lifetimes);
+        /* What came since then; nobody is left to be told of names. */
+        lifetimes->name_gone = NULL;
+        take_waiting(lifetimes);
+        if (lifetimes->reports >= 0)
+                take_reports(lifetimes);
         g_array_unref(lifetimes->waiting);
         g_mutex_clear(&lifetimes->lock);
         descriptor_clear(&lifetimes->reports);

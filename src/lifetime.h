@@ -38,11 +38,14 @@ typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, cons
 Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
                          GError **error);
 
-/* Ends the thread; what is considered from now on is not. To be called while name_gone can still be taken. */
+/*
+ * Ends the thread, when all that was to be considered is done. What comes later is done by lifetimes_free(), without
+ * name_gone: to be called while that can still be taken.
+ */
 void lifetimes_stop(Lifetimes *lifetimes);
 void lifetimes_free(Lifetimes *lifetimes);
 
-/* The region has lost its last handle. Returns at once. */
+/* The region has lost its last handle; the node is known yet. Returns at once. */
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lifetimes, lifetimes_free)

@@ -64,17 +64,20 @@ static int attach_passthrough(const Operations *operations, fuse_ino_t id, int f
         return 0;
 }
 
-/* Counted already, the handle keeps others from sealing the region: what is read of its rules now stays so. */
+/* Reads and notes the rules that the handle has to obey, while nobody changes them. */
 static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, const struct fuse_file_info *file) {
         RegionPolicy policy;
-        int result = region_read_policy(fd, &policy);
+        int result = registry_exclude(operations->registry, id, REGISTRY_ANY);
 
         if (result < 0)
                 return result;
-        if (policy.sealed && (writes(file) || (file->flags & O_TRUNC)))
-                return -EPERM;
-        registry_note_policy(operations->registry, id, &policy);
-        return 0;
+        result = region_read_policy(fd, &policy);
+        if (result == 0)
+                registry_note_policy(operations->registry, id, &policy);
+        registry_include(operations->registry, id, false);
+        if (result < 0)
+                return result;
+        return policy.sealed && (writes(file) || (file->flags & O_TRUNC)) ? -EPERM : 0;
 }
 
 /* Makes the request's handle one on node id. *fd is open on it, and is taken over where the handle is served here. */
@@ -195,9 +198,8 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 }
 
 /* O_TRUNC, of a region that the handle was just made for. */
-static int cut(fuse_req_t req, fuse_ino_t id, int fd) {
-        const RegionPolicy policy = registry_policy(operations_of(req)->registry, id);
-        int result = region_set_length(fd, &policy, 0);
+static int cut(fuse_req_t req, int fd) {
+        int result = region_set_length(fd, 0);
 
         return result == 0 && operations_drops_setid(req) ? region_drop_setid(fd) : result;
 }
@@ -218,7 +220,7 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
         if (file->fh)
                 handles_file(operations->handles, file->fh, &served);
         if (file->flags & O_TRUNC)
-                result = cut(req, id, served);
+                result = cut(req, served);
         else if (fstatat(served, "", &st, AT_EMPTY_PATH) == 0)
                 operations_fill_gap(operations, id, served, &st);
         if (result < 0)

@@ -77,13 +77,18 @@ static int reserve(int file, uint64_t length) {
         return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
 }
 
-int region_set_length(int fd, const RegionPolicy *policy, off_t length) {
+int region_set_length(int fd, off_t length) {
         auto_descriptor file = reopen(fd, O_WRONLY);
-        int result = 0;
+        RegionPolicy policy;
+        int result;
 
         if (file < 0)
                 return file;
-        if (policy->allocation == REGION_COMMITTED && length >= 0)
+        /* After opening: while it is open for writing nobody can seal it. */
+        result = region_read_policy(file, &policy);
+        if (result == 0 && policy.sealed)
+                result = -EPERM;
+        if (result == 0 && policy.allocation == REGION_COMMITTED && length >= 0)
                 result = reserve(file, region_padded_length(length));
         if (result == 0 && ftruncate(file, length) < 0)
                 result = -errno;

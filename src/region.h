@@ -42,8 +42,11 @@ int region_write_policy(int fd, const RegionPolicy *policy);
 
 bool region_policy_equal(const RegionPolicy *a, const RegionPolicy *b);
 
-/* Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there. */
-int region_set_length(int fd, const RegionPolicy *policy, off_t length);
+/*
+ * Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there, -EPERM where the
+ * region is sealed.
+ */
+int region_set_length(int fd, off_t length);
 
 /*
  * Sees that there is memory for the whole padded length, or for that of a region that is to end at end, if it is more;

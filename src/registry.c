@@ -194,6 +194,17 @@ void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
         free_retired(retired);
 }
 
+bool registry_hold(Registry *registry, uint64_t id) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                node->lookups++;
+        g_mutex_unlock(&registry->lock);
+        return node;
+}
+
 int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
         int result = -ESTALE;
         Node *node;

@@ -50,6 +50,9 @@ void registry_end_resolving(Registry *registry);
 uint64_t registry_lookup(Registry *registry, PoolRef *ref);
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
 
+/* Counts one more lookup of a node that is known, to keep it so until registry_forget(). Whether it is known. */
+bool registry_hold(Registry *registry, uint64_t id);
+
 /*
  * Where the node is in the pool. What *ref holds is borrowed: the name is good until names change, all else while the
  * kernel may use id.

@@ -34,6 +34,8 @@ static int visit(int (*call)(const char *path), const char *path, int channel) {
                 return -errno;
         if (process == 0) {
                 close(channel);
+                /* Nor anything else: a region's descriptor would make it look used. */
+                close_range(STDERR_FILENO + 1, ~0U, 0);
                 _exit(call(path));
         }
         handle = syscall(SYS_pidfd_open, process, 0);

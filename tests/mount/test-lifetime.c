@@ -376,6 +376,38 @@ START_TEST(many_leftover_views_cost_a_mark_each) {
 }
 END_TEST
 
+START_TEST(what_has_ended_is_not_there_at_the_next_mount) {
+        enum { REGIONS = 500 };
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("lifetime=handles,pool=%s", pool);
+        static int fds[REGIONS];
+        char name[16];
+
+        fixture_unmount();
+        fixture_mount(option);
+        for (int i = 0; i < REGIONS; i++) {
+                g_snprintf(name, sizeof(name), "%d", i);
+                fds[i] = must_open(in_mount(name), O_RDWR | O_CREAT, 0600);
+        }
+        for (int i = 0; i < REGIONS; i++)
+                must(close(fds[i]));
+        /* The last releases have reached the daemon when a later request is answered by the handles that are left. */
+        for (int i = 0; i < REGIONS; i++) {
+                char value[8] = "";
+
+                g_snprintf(name, sizeof(name), "%d", i);
+                for (int waited = 0; waited < 10000; waited++) {
+                        if (getxattr(in_mount(name), REGIONFS_ATTRIBUTE_HANDLES, value, sizeof(value)) < 0 || value[0] == '0')
+                                break;
+                        g_usleep(1000);
+                }
+        }
+        fixture_unmount();
+        must(rmdir(pool));
+        fixture_mount(NULL);
+}
+END_TEST
+
 START_TEST(others_may_not_change_it) {
         int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
 
@@ -430,6 +462,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, racing_openers_have_it_whole_or_not_at_all);
         tcase_add_test(tests, random_holders_keep_it_to_the_last);
         tcase_add_test(tests, many_leftover_views_cost_a_mark_each);
+        tcase_add_test(tests, what_has_ended_is_not_there_at_the_next_mount);
         tcase_add_test(tests, others_may_not_change_it);
         tcase_add_test(tests, directories_and_the_mount_give_defaults);
 }
