@@ -1,0 +1,45 @@
+/* regionctl: looks at regions and makes them, by the mount alone. */
+#include "complaint.h"
+#include "verbs.h"
+
+#include <locale.h>
+
+static const struct {
+        const char *name;
+        int (*run)(char **arguments);
+        const char *summary;
+} verbs[] = {
+        { "rm", verb_rm, "remove regions" },
+};
+
+static void print_help(void) {
+        g_print("Usage: regionctl VERB [OPTION...] [ARGUMENT...]\n"
+                "\n"
+                "Looks at the shared-memory regions of a regionfs mount, and makes them. Names are paths into the mount.\n"
+                "\n");
+        for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+                g_print("  %-8s %s\n", verbs[i].name, verbs[i].summary);
+        g_print("\n"
+                "regionctl VERB --help tells more, with examples. See regionctl(1).\n"
+                "\n"
+                "Exit status: 0 done, 1 failed, 2 wrong usage or not in a regionfs mount, 3 no such region, 4 the name is\n"
+                "taken, 5 no room, 6 not allowed, 7 in use, 8 the time is up.\n");
+}
+
+int main(int argc, char **argv) {
+        setlocale(LC_ALL, "");
+        if (argc < 2)
+                return complain(STATUS_USAGE, "a VERB is missing: see regionctl --help");
+        if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") || g_str_equal(argv[1], "help")) {
+                print_help();
+                return STATUS_DONE;
+        }
+        if (g_str_equal(argv[1], "--version") || g_str_equal(argv[1], "-V")) {
+                g_print("regionctl %s\n", REGIONFS_VERSION);
+                return STATUS_DONE;
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
+                if (g_str_equal(argv[1], verbs[i].name))
+                        return verbs[i].run(argv + 1);
+        return complain(STATUS_USAGE, "there is no verb %s: see regionctl --help", argv[1]);
+}

@@ -1,0 +1,63 @@
+#include "mount.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <regionfs/regionfs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+/* The directory that the path names or lies in, without links; free(3). NULL with errno. */
+static char *find_directory(const char *path) {
+        g_autofree char *parent = NULL;
+        struct stat st;
+
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+                return realpath(path, NULL);
+        parent = g_path_get_dirname(path);
+        return realpath(parent, NULL);
+}
+
+static Status outside(const char *path) {
+        return complain(STATUS_USAGE, "%s is not in a regionfs mount (mount -t fuse.regionfs shows where there are any)",
+                        path);
+}
+
+Status mount_find(Mount *mount, const char *path) {
+        char *directory = find_directory(path);
+        char version[64];
+        struct stat here, above;
+        ssize_t size;
+
+        if (!directory)
+                return complain_errno(errno, "find the directory of", path);
+        if (stat(directory, &here) < 0) {
+                free(directory);
+                return complain_errno(errno, "look at", path);
+        }
+        /* Up to where another file system begins. */
+        for (;;) {
+                char *slash = strrchr(directory, '/');
+                g_autofree char *parent = slash == directory ? g_strdup("/") : g_strndup(directory, slash - directory);
+
+                if (g_str_equal(directory, "/") || stat(parent, &above) < 0 || above.st_dev != here.st_dev)
+                        break;
+                strcpy(directory, parent);
+        }
+        size = getxattr(directory, REGIONFS_ATTRIBUTE_VERSION, version, sizeof(version));
+        if (size < 0) {
+                free(directory);
+                return outside(path);
+        }
+        mount->root = g_strdup(directory);
+        mount->version = g_strndup(version, size);
+        mount->device = here.st_dev;
+        free(directory);
+        return STATUS_DONE;
+}
+
+void mount_clear(Mount *mount) {
+        g_clear_pointer(&mount->root, g_free);
+        g_clear_pointer(&mount->version, g_free);
+}
