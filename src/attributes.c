@@ -1,5 +1,6 @@
 #include "attributes.h"
 
+#include "descriptor.h"
 #include "region.h"
 
 #include <errno.h>
@@ -42,7 +43,18 @@ static int get_logical_length(const Query *query, char value[ATTRIBUTES_VALUE_MA
         return print_number(value, query->st.st_size);
 }
 
+/* What holds the contents, to be changed: a descriptor that the caller owns. */
+static int open_contents(const AttributeTarget *target) {
+        int fd;
+
+        if (target->source)
+                return source_open(target->source, O_WRONLY);
+        fd = fcntl(target->fd, F_DUPFD_CLOEXEC, 0);
+        return fd < 0 ? -errno : fd;
+}
+
 static int set_logical_length(const Query *query, const char *value) {
+        auto_descriptor contents = -1;
         guint64 length;
         int result;
 
@@ -51,7 +63,10 @@ static int set_logical_length(const Query *query, const char *value) {
                 return -EINVAL;
         if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &length, NULL))
                 return -EFBIG;
-        result = region_set_length(query->target->fd, length);
+        contents = open_contents(query->target);
+        if (contents < 0)
+                return contents;
+        result = region_set_length(contents, query->target->fd, length);
         /* The kernel's word for a length beyond what the file system takes is EINVAL or EFBIG, by file system. */
         if (result == -EINVAL)
                 result = -EFBIG;
@@ -110,13 +125,18 @@ static int write_rule(const Query *query, const Rule *rule) {
         if (rule->sealed == 0 && policy.sealed)
                 return -EPERM;
         if (rule->sealed == 1 && !policy.sealed) {
+                /* Its file can be written by other ways. */
+                if (target->source)
+                        return -EOPNOTSUPP;
                 result = region_has_writers(target->fd);
                 if (result != 0)
                         return result < 0 ? result : -EBUSY;
                 policy.sealed = true;
         }
         if (rule->allocation == REGION_COMMITTED && S_ISREG(query->st.st_mode)) {
-                result = region_commit(target->fd, 0);
+                auto_descriptor contents = open_contents(target);
+
+                result = contents < 0 ? contents : region_commit(contents, 0);
                 if (result < 0)
                         return result;
         }
@@ -194,6 +214,10 @@ static int get_created(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
                           stx.stx_btime.tv_nsec);
 }
 
+static int get_source(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        return query->target->source ? source_path(query->target->source, value) : -ENODATA;
+}
+
 static int get_version(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return g_snprintf(value, ATTRIBUTES_VALUE_MAX, "%s", REGIONFS_VERSION);
 }
@@ -221,6 +245,7 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_LIFETIME, OF_REGION | OF_DIRECTORY, false, get_lifetime, set_lifetime, "kept" },
         { REGIONFS_ATTRIBUTE_ALLOCATION, OF_REGION | OF_DIRECTORY, false, get_allocation, set_allocation, "delayed" },
         { REGIONFS_ATTRIBUTE_SEALED, OF_REGION, false, get_sealed, set_sealed, "0" },
+        { REGIONFS_ATTRIBUTE_SOURCE, OF_REGION, false, get_source, NULL },
         { REGIONFS_ATTRIBUTE_VERSION, OF_ROOT, false, get_version, NULL },
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
@@ -235,6 +260,8 @@ static int begin(Query *query, const AttributeTarget *target, unsigned *kind) {
         query->target = target;
         if (fstatat(target->fd, "", &query->st, AT_EMPTY_PATH) < 0)
                 return -errno;
+        if (target->source)
+                source_stat(target->source, &query->st);
         *kind = (S_ISREG(query->st.st_mode) ? OF_REGION : 0) | (S_ISDIR(query->st.st_mode) ? OF_DIRECTORY : 0) |
                 (target->id == REGISTRY_ROOT_ID ? OF_ROOT : 0);
         return 0;

@@ -9,13 +9,14 @@
 
 #include "registry.h"
 
-#define ATTRIBUTES_VALUE_MAX 64
+#define ATTRIBUTES_VALUE_MAX PATH_MAX
 
 /* What is asked. All of it is borrowed. */
 typedef struct AttributeTarget {
         Registry *registry;
         uint64_t id;     /* of the node in the registry */
         int fd;          /* open on the node, O_PATH included */
+        const Source *source; /* of a persisted region, or NULL */
         uid_t caller;    /* who asks */
         bool passthrough;
 } AttributeTarget;

@@ -6,30 +6,38 @@
 #include <sys/capability.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct Credentials {
         uid_t uid;
         gid_t gid;
         bool privileged;
-        cap_t all;           /* owned: what the process has; NULL where not privileged */
-        cap_t without_setid; /* owned: the same less CAP_FSETID */
+        cap_t all;     /* owned: what the process has; NULL where not privileged */
+        cap_t backing; /* owned: CAP_SYS_ADMIN alone in force, which registering a backing file takes */
+        GArray *groups; /* owned: the supplementary ones, gid_t */
 };
 
 Credentials *credentials_new(void) {
-        static const cap_value_t setid[] = { CAP_FSETID };
+        static const cap_value_t registering[] = { CAP_SYS_ADMIN };
         Credentials *credentials = g_new0(Credentials, 1);
         cap_flag_value_t may = CAP_CLEAR;
 
         credentials->uid = geteuid();
         credentials->gid = getegid();
         credentials->all = cap_get_proc();
-        credentials->without_setid = cap_get_proc();
-        if (credentials->all && credentials->without_setid)
+        credentials->backing = cap_get_proc();
+        if (credentials->all && credentials->backing)
                 cap_get_flag(credentials->all, CAP_SETUID, CAP_EFFECTIVE, &may);
         credentials->privileged = may == CAP_SET;
-        if (credentials->privileged)
-                cap_set_flag(credentials->without_setid, CAP_EFFECTIVE, 1, setid, CAP_CLEAR);
+        if (credentials->privileged) {
+                cap_clear_flag(credentials->backing, CAP_EFFECTIVE);
+                cap_get_flag(credentials->all, CAP_SYS_ADMIN, CAP_EFFECTIVE, &may);
+                cap_set_flag(credentials->backing, CAP_EFFECTIVE, 1, registering, may);
+        }
+        credentials->groups = g_array_new(FALSE, FALSE, sizeof(gid_t));
+        g_array_set_size(credentials->groups, MAX(getgroups(0, NULL), 0));
+        getgroups(credentials->groups->len, (gid_t *)(void *)credentials->groups->data);
         return credentials;
 }
 
@@ -37,7 +45,8 @@ void credentials_free(Credentials *credentials) {
         if (!credentials)
                 return;
         cap_free(credentials->all);
-        cap_free(credentials->without_setid);
+        cap_free(credentials->backing);
+        g_array_unref(credentials->groups);
         g_free(credentials);
 }
 
@@ -45,22 +54,31 @@ int credentials_prepare_thread(void) {
         return unshare(CLONE_FS) < 0 ? -errno : 0;
 }
 
+/* Of the calling thread alone, where setgroups(3) would change the whole process. */
+static int set_groups(const gid_t *groups, size_t count) {
+        return syscall(SYS_setgroups, count, groups) < 0 ? -errno : 0;
+}
+
+/* The user comes first: the change takes the capabilities that concern files out of the effective set. */
+static int assume(uid_t uid, gid_t gid, cap_t capabilities) {
+        setfsgid(gid);
+        setfsuid(uid);
+        return cap_set_proc(capabilities) < 0 ? -errno : 0;
+}
+
 int credentials_assume(const Credentials *credentials, uid_t uid, gid_t gid, mode_t mask) {
+        int result = 0;
+
         umask(mask);
         if (!credentials->privileged)
                 return 0;
-        setfsgid(gid);
-        if (uid != credentials->uid) {
-                /* Takes the capabilities that concern files out of the effective set: they are put back. */
-                setfsuid(uid);
-                if (cap_set_proc(credentials->all) < 0) {
-                        int result = -errno;
-
-                        credentials_resume(credentials);
-                        return result;
-                }
-        }
-        return 0;
+        if (uid == credentials->uid)
+                setfsgid(gid);
+        else
+                result = assume(uid, gid, credentials->all);
+        if (result < 0)
+                credentials_resume(credentials);
+        return result;
 }
 
 void credentials_resume(const Credentials *credentials) {
@@ -70,14 +88,40 @@ void credentials_resume(const Credentials *credentials) {
         setfsgid(credentials->gid);
 }
 
-void credentials_drop_setid(const Credentials *credentials) {
-        if (credentials->privileged)
-                cap_set_proc(credentials->without_setid);
+int credentials_become(const Credentials *credentials, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
+                       uint64_t capabilities) {
+        cap_t own;
+        int result;
+
+        if (!credentials->privileged)
+                return 0;
+        own = cap_dup(credentials->all);
+        for (cap_value_t capability = 0; capability < cap_max_bits(); capability++)
+                if (!(capabilities >> capability & 1))
+                        cap_set_flag(own, CAP_EFFECTIVE, 1, &capability, CAP_CLEAR);
+        result = set_groups(groups, count);
+        if (result == 0)
+                result = assume(uid, gid, own);
+        if (result < 0)
+                credentials_return(credentials);
+        cap_free(own);
+        return result;
 }
 
-void credentials_resume_setid(const Credentials *credentials) {
-        if (credentials->privileged)
-                cap_set_proc(credentials->all);
+int credentials_assume_backing(const Credentials *credentials, uid_t uid, gid_t gid) {
+        int result = credentials->privileged ? assume(uid, gid, credentials->backing) : 0;
+
+        if (result < 0)
+                credentials_return(credentials);
+        return result;
+}
+
+void credentials_return(const Credentials *credentials) {
+        if (!credentials->privileged)
+                return;
+        credentials_resume(credentials);
+        cap_set_proc(credentials->all);
+        set_groups((const gid_t *)(void *)credentials->groups->data, credentials->groups->len);
 }
 
 bool credentials_privileged(const Credentials *credentials) {

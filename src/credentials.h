@@ -12,6 +12,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 typedef struct Credentials Credentials;
@@ -28,11 +29,18 @@ int credentials_assume(const Credentials *credentials, uid_t uid, gid_t gid, mod
 void credentials_resume(const Credentials *credentials);
 
 /*
- * From here to credentials_resume_setid() the thread lacks CAP_FSETID: a backing file registered meanwhile takes the
- * set-id bits off a file that is written, as the pool does for its own users.
+ * From here to credentials_return() the thread may do to files what a process with these rights may, and no more; bit n of
+ * capabilities is the capability of number n. 0 or -errno. An ordinary user's daemon stays what it is.
  */
-void credentials_drop_setid(const Credentials *credentials);
-void credentials_resume_setid(const Credentials *credentials);
+int credentials_become(const Credentials *credentials, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
+                       uint64_t capabilities);
+
+/*
+ * From here to credentials_return() the thread registers a backing file that belongs to uid and gid: what is written to it
+ * is written as by them, so that the pool takes set-id bits off, and the limits of its file system hold. 0 or -errno.
+ */
+int credentials_assume_backing(const Credentials *credentials, uid_t uid, gid_t gid);
+void credentials_return(const Credentials *credentials);
 
 /* Whether the process acts for clients other than itself: it then has to do what the kernel spares the privileged. */
 bool credentials_privileged(const Credentials *credentials);

@@ -30,7 +30,6 @@ struct Lifetimes {
 typedef struct Gone {
         uint64_t parent; /* 0: the kernel does not know it */
         char *name;      /* owned */
-        bool last;       /* of the region's names */
 } Gone;
 
 static void gone_clear(gpointer data) {
@@ -52,18 +51,15 @@ static bool remove_name(const Lifetimes *lifetimes, const PoolRef *ref, const ch
         auto_descriptor parent = openat(lifetimes->pool->fd, directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         g_auto(PoolRef) found = POOL_REF_INIT, parent_ref = POOL_REF_INIT;
         Gone removed = { 0 };
-        nlink_t nlink;
         struct stat st;
 
         if (parent < 0 || pool_lookup(lifetimes->pool, parent, 0, name, &found, &st) < 0 || !pool_ref_equal(&found, ref))
                 return false;
-        nlink = st.st_nlink;
         if (unlinkat(parent, name, 0) < 0)
                 return false;
         if (pool_identify(lifetimes->pool, parent, &parent_ref, &st) == 0)
                 removed.parent = registry_find(lifetimes->registry, &parent_ref);
         removed.name = g_steal_pointer(&name);
-        removed.last = nlink == 1;
         g_array_append_val(gone, removed);
         return true;
 }
@@ -143,6 +139,8 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
                 /* Without handles, its inode number must not be used again as long as the node is known. */
                 if (gone->len && !lifetimes->pool->by_handle)
                         registry_unlinked(lifetimes->registry, &ref, &fd);
+                if (ended && gone->len)
+                        registry_region_gone(lifetimes->registry, &ref);
         }
         registry_end_change(lifetimes->registry);
         registry_include(lifetimes->registry, id, ended);
@@ -150,8 +148,6 @@ static void end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
         for (guint i = 0; i < gone->len; i++) {
                 const Gone *name = &g_array_index(gone, Gone, i);
 
-                if (name->last)
-                        registry_regions_changed(lifetimes->registry, -1);
                 if (name->parent && lifetimes->name_gone)
                         lifetimes->name_gone(lifetimes->data, name->parent, id, name->name);
         }
@@ -207,7 +203,8 @@ static void watch(const Lifetimes *lifetimes, uint64_t id) {
 }
 
 static void consider(const Lifetimes *lifetimes, uint64_t id) {
-        if (lifetimes->reports >= 0)
+        /* Views of a persisted region are views of its file, which does not end. */
+        if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, id))
                 watch(lifetimes, id);
         else
                 end_unused(lifetimes, id, -1);

@@ -8,11 +8,10 @@
 
 static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
         struct stat st;
+        int result = operations_stat(operations_of(req), id, fd, &st);
 
-        if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-                return reply_result(req, -errno);
-        if (S_ISREG(st.st_mode))
-                operations_fill_gap(operations_of(req), id, fd, &st);
+        if (result < 0)
+                return reply_result(req, result);
         fuse_reply_attr(req, &st, operations_attribute_timeout(operations_of(req), &st));
 }
 
@@ -38,12 +37,30 @@ static int set_mode(int fd, mode_t mode) {
 }
 
 /* Where the client holds a handle that is served here, the handle's own right to write counts, not the mode. */
-static int set_length(const Operations *operations, int fd, off_t length, const struct fuse_file_info *file) {
-        int handle;
+static int set_length(fuse_req_t req, fuse_ino_t id, int fd, off_t length, const struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        const Source *source = registry_source(operations->registry, id);
+        auto_descriptor owned = -1;
+        int handle, contents = fd, result;
 
         if (file && file->fh && handles_file(operations->handles, file->fh, &handle) == 0)
-                fd = handle;
-        return region_set_length(fd, length);
+                contents = handle;
+        else if (source)
+                contents = owned = source_open(source, O_WRONLY);
+        if (contents < 0)
+                return contents;
+        result = region_set_length(contents, fd, length);
+        return result == 0 && operations_drops_setid(req) ? region_drop_setid(contents) : result;
+}
+
+/* The times of a persisted region are those of its file: to be set as utimensat(2) lets the caller set that file's. */
+static int open_times(fuse_req_t req, const Source *source, int which) {
+        static const int now = FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW;
+        bool all_now = (which & now) == now;
+
+        if (!source_owned_by(source, fuse_req_ctx(req)->uid) && !(all_now && source_is_writable(source)))
+                return -EPERM;
+        return source_open(source, O_PATH);
 }
 
 static int set_times(int fd, const struct stat *wanted, int which) {
@@ -60,8 +77,10 @@ static int set_times(int fd, const struct stat *wanted, int which) {
         return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
-static int set_attributes(fuse_req_t req, int fd, const struct stat *wanted, int which,
+static int set_attributes(fuse_req_t req, fuse_ino_t id, int fd, const struct stat *wanted, int which,
                           const struct fuse_file_info *file) {
+        const Source *source = registry_source(operations_of(req)->registry, id);
+        auto_descriptor timed = -1;
         int result = 0;
 
         if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
@@ -69,14 +88,13 @@ static int set_attributes(fuse_req_t req, int fd, const struct stat *wanted, int
         /* After the owner, whose change takes set-id bits off. */
         if (result == 0 && (which & FUSE_SET_ATTR_MODE))
                 result = set_mode(fd, wanted->st_mode);
-        if (result == 0 && (which & FUSE_SET_ATTR_SIZE)) {
-                result = set_length(operations_of(req), fd, wanted->st_size, file);
-                if (result == 0 && operations_drops_setid(req))
-                        result = region_drop_setid(fd);
-        }
-        if (result == 0 && (which & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))
-                result = set_times(fd, wanted, which);
-        return result;
+        if (result == 0 && (which & FUSE_SET_ATTR_SIZE))
+                result = set_length(req, id, fd, wanted->st_size, file);
+        if (result < 0 || !(which & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME)))
+                return result;
+        if (source)
+                timed = open_times(req, source, which);
+        return source && timed < 0 ? timed : set_times(source ? timed : fd, wanted, which);
 }
 
 void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int which, struct fuse_file_info *file) {
@@ -85,7 +103,7 @@ void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int w
 
         if (fd < 0)
                 return reply_result(req, fd);
-        result = set_attributes(req, fd, wanted, which, file);
+        result = set_attributes(req, id, fd, wanted, which, file);
         if (result < 0)
                 return reply_result(req, result);
         reply_attributes(req, id, fd);

@@ -21,12 +21,19 @@ static inline void reply_result(fuse_req_t req, int result) {
 /* Opens the node of a request in the pool: a descriptor that the caller owns, or -errno. Takes the lock on names. */
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
 
+/*
+ * Opens what holds the region's contents: its source, or the node itself. A descriptor that the caller owns, or -errno:
+ * -EACCES for writing to a source that may be read only.
+ */
+int operations_open_contents(const Operations *operations, fuse_ino_t id, int flags);
+
 /* How long the kernel may believe that a name is there or missing, in seconds; and how long the attributes. */
 double operations_name_timeout(const Operations *operations);
 double operations_attribute_timeout(const Operations *operations, const struct stat *st);
 
-/* Counts a lookup of what ref (taken over) and st describe, and fills the entry. */
-void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st, struct fuse_entry_param *entry);
+/* Counts a lookup of what ref (taken over) and st describe and fd is open on, and fills the entry. */
+void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, const struct stat *st,
+                           struct fuse_entry_param *entry);
 
 /*
  * Looks up name in directory, whose node id is parent, counts the lookup and fills the entry. 0 or -errno. Takes the lock
@@ -39,11 +46,14 @@ int operations_look_up(const Operations *operations, int directory, fuse_ino_t p
 void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry);
 
 /*
- * The rules of a region that has had a handle since the kernel knows it; of another one they are read when it gets one.
- * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there
- * is any: st is what stat(2) says of fd, O_PATH included, and said afresh afterwards.
+ * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there is
+ * any: whether that was so. fd is open on the contents, O_PATH included, of which stat(2) says st. (The rules are known of
+ * a region that has had a handle since the kernel knows it; of another one they are read when it gets one.)
  */
-void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
+bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st);
+
+/* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
+int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
 /* Gives a new node what its directory says that new ones start with. 0 or -errno. */
 int operations_inherit_policy(int directory, int fd);
@@ -54,6 +64,9 @@ void operations_resume(fuse_req_t req);
 
 /* Whether the client's change of contents takes the set-id bits off, which the daemon has to see to. */
 bool operations_drops_setid(fuse_req_t req);
+
+/* Makes the region, which fd is open on, a persisted one, as the attribute "source" is written. 1 or -errno. */
+int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *value, size_t size);
 
 /* operations-names.c */
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -14,7 +14,7 @@ static int contents(const Operations *operations, fuse_ino_t id, const struct fu
                 result = handles_file(operations->handles, file->fh, &fd);
                 return result < 0 ? result : fd;
         }
-        return *owned = operations_open_node(operations, id, flags);
+        return *owned = operations_open_contents(operations, id, flags);
 }
 
 /* After the client has changed the contents of fd by a request. */

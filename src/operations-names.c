@@ -187,10 +187,10 @@ static void settle_loss(Found *lost, const Operations *operations) {
         if (lost->fd < 0 || fstatat(lost->fd, "", &now, AT_EMPTY_PATH) < 0)
                 return;
         last = now.st_nlink <= (S_ISDIR(now.st_mode) ? 1 : 0);
-        if (last && S_ISREG(now.st_mode))
-                registry_regions_changed(operations->registry, -1);
         if (last || !operations->pool->by_handle)
                 registry_unlinked(operations->registry, &lost->ref, &lost->fd);
+        if (last && S_ISREG(now.st_mode))
+                registry_region_gone(operations->registry, &lost->ref);
 }
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {

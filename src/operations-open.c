@@ -14,13 +14,19 @@
 /* What of the client's open flags concerns a descriptor that serves it: positions and caching are the kernel's. */
 #define SERVED_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC)
 
-static int register_backing(const Operations *operations, int fd) {
-        int id;
+/* What is written to the region is written to contents as by the owner of node. Both may be O_PATH descriptors. */
+static int register_backing(const Operations *operations, int node, int contents) {
+        struct stat st;
+        int result;
 
-        credentials_drop_setid(operations->credentials);
-        id = backing_open(fuse_session_fd(operations->session), fd);
-        credentials_resume_setid(operations->credentials);
-        return id;
+        if (fstatat(node, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        result = credentials_assume_backing(operations->credentials, st.st_uid, st.st_gid);
+        if (result < 0)
+                return result;
+        result = backing_open(fuse_session_fd(operations->session), contents);
+        credentials_return(operations->credentials);
+        return result;
 }
 
 static void give_up_backing(const Operations *operations, int backing_id) {
@@ -45,12 +51,12 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
                 lifetimes_consider(operations->lifetimes, id);
 }
 
-static int attach_passthrough(const Operations *operations, fuse_ino_t id, int fd, int present,
+static int attach_passthrough(const Operations *operations, fuse_ino_t id, int node, int contents, int present,
                               struct fuse_file_info *file) {
         int unused = 0;
 
         if (!present) {
-                int proposed = register_backing(operations, fd);
+                int proposed = register_backing(operations, node, contents);
 
                 if (proposed < 0)
                         return proposed;
@@ -80,24 +86,28 @@ static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, cons
         return policy.sealed && (writes(file) || (file->flags & O_TRUNC)) ? -EPERM : 0;
 }
 
-/* Makes the request's handle one on node id. *fd is open on it, and is taken over where the handle is served here. */
-static int attach(const Operations *operations, fuse_ino_t id, int *fd, struct fuse_file_info *file) {
+/*
+ * Makes the request's handle one on node id, which node is open on. *contents is open on what holds its contents, and is
+ * taken over where the handle is served here.
+ */
+static int attach(const Operations *operations, fuse_ino_t id, int node, int *contents, struct fuse_file_info *file) {
         int backing_id;
         int result = registry_handle_added(operations->registry, id, writes(file), &backing_id);
 
         if (result < 0)
                 return result;
         file->fh = 0;
-        result = obey_policy(operations, id, *fd, file);
+        result = obey_policy(operations, id, node, file);
         if (result == 0 && operations->passthrough)
-                result = attach_passthrough(operations, id, *fd, backing_id, file);
+                result = attach_passthrough(operations, id, node, *contents, backing_id, file);
         if (result < 0) {
                 detach(operations, id, file);
                 return result;
         }
         if (!operations->passthrough) {
-                file->fh = handles_keep_file(operations->handles, descriptor_steal(fd));
-                file->keep_cache = 1;
+                file->fh = handles_keep_file(operations->handles, descriptor_steal(contents));
+                /* Others may have written to the file of a persisted region, by its own path. */
+                file->keep_cache = !registry_source(operations->registry, id);
         }
         return 0;
 }
@@ -111,8 +121,8 @@ static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct sta
         struct fuse_entry_param entry;
         int result;
 
-        operations_fill_entry(operations, ref, st, &entry);
-        result = attach(operations, entry.ino, fd, file);
+        operations_fill_entry(operations, ref, *fd, st, &entry);
+        result = attach(operations, entry.ino, *fd, fd, file);
         if (result < 0) {
                 registry_forget(operations->registry, entry.ino, 1);
                 return result;
@@ -198,31 +208,43 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 }
 
 /* O_TRUNC, of a region that the handle was just made for. */
-static int cut(fuse_req_t req, int fd) {
-        int result = region_set_length(fd, 0);
+static int cut(fuse_req_t req, int node, int contents) {
+        int result = region_set_length(contents, node, 0);
 
-        return result == 0 && operations_drops_setid(req) ? region_drop_setid(fd) : result;
+        return result == 0 && operations_drops_setid(req) ? region_drop_setid(contents) : result;
+}
+
+/* What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over. */
+static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, const struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        struct stat st;
+
+        if (file->fh)
+                handles_file(operations->handles, file->fh, &contents);
+        if (file->flags & O_TRUNC)
+                return cut(req, node >= 0 ? node : contents, contents);
+        if (fstatat(contents, "", &st, AT_EMPTY_PATH) == 0)
+                operations_fill_gap(operations, id, contents, &st);
+        return 0;
 }
 
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
+        const Source *source = registry_source(operations->registry, id);
         int flags = operations->passthrough ? O_PATH : file->flags & SERVED_FLAGS;
-        auto_descriptor fd = operations_open_node(operations, id, flags);
-        struct stat st;
-        int result, served;
+        auto_descriptor node = operations_open_node(operations, id, source ? O_PATH : flags);
+        auto_descriptor of_source = source ? source_open(source, flags) : -1;
+        int *contents = source ? &of_source : &node;
+        int result;
 
-        if (fd < 0)
-                return reply_result(req, fd);
-        result = attach(operations, id, &fd, file);
+        if (node < 0 || *contents < 0)
+                return reply_result(req, node < 0 ? node : *contents);
+        if (source && (writes(file) || (file->flags & O_TRUNC)) && !source_is_writable(source))
+                return reply_result(req, -EACCES);
+        result = attach(operations, id, node, contents, file);
         if (result < 0)
                 return reply_result(req, result);
-        served = fd;
-        if (file->fh)
-                handles_file(operations->handles, file->fh, &served);
-        if (file->flags & O_TRUNC)
-                result = cut(req, served);
-        else if (fstatat(served, "", &st, AT_EMPTY_PATH) == 0)
-                operations_fill_gap(operations, id, served, &st);
+        result = settle_open(req, id, node, *contents, file);
         if (result < 0)
                 reply_result(req, result);
         if (result < 0 || fuse_reply_open(req, file) < 0)

@@ -4,6 +4,7 @@
 #include "attributes.h"
 #include "region.h"
 
+#include <regionfs/regionfs.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -18,6 +19,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .registry = operations->registry,
                 .id = id,
                 .fd = fd,
+                .source = registry_source(operations->registry, id),
                 .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
         };
@@ -154,7 +156,12 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
 
 static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
         AttributeTarget target = target_of(req, id, fd);
-        int result = attributes_set(&target, name, value, size, flags);
+        int result;
+
+        if (g_str_equal(name, REGIONFS_ATTRIBUTE_SOURCE))
+                result = operations_set_source(req, id, fd, value, size);
+        else
+                result = attributes_set(&target, name, value, size, flags);
 
         if (result > 0)
                 reply_new_length(req, id, fd);

@@ -24,6 +24,12 @@ int operations_open_node(const Operations *operations, fuse_ino_t id, int flags)
         return result;
 }
 
+int operations_open_contents(const Operations *operations, fuse_ino_t id, int flags) {
+        const Source *source = registry_source(operations->registry, id);
+
+        return source ? source_open(source, flags) : operations_open_node(operations, id, flags);
+}
+
 double operations_name_timeout(const Operations *operations) {
         return operations->pool->kind == POOL_DIRECTORY ? DIRECTORY_POOL_TIMEOUT : OWN_POOL_TIMEOUT;
 }
@@ -35,26 +41,54 @@ double operations_attribute_timeout(const Operations *operations, const struct s
         return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : REGION_TIMEOUT;
 }
 
-void operations_fill_entry(const Operations *operations, PoolRef *ref, const struct stat *st,
+/*
+ * A persisted region that the kernel has not known before: its file in the pool is empty, and says what its source is.
+ * Before anyone learns the id.
+ */
+static void find_source(const Operations *operations, fuse_ino_t id, int fd) {
+        Source *source;
+        int result = source_restore(fd, &source);
+
+        if (result < 0)
+                g_warning("cannot read what a persisted region's file is: %s", g_strerror(-result));
+        else if (source)
+                registry_set_source(operations->registry, id, source);
+}
+
+void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, const struct stat *st,
                            struct fuse_entry_param *entry) {
+        const Source *source = NULL;
+
         *entry = (struct fuse_entry_param){
                 .ino = registry_lookup(operations->registry, ref),
                 .attr = *st,
                 .attr_timeout = operations_attribute_timeout(operations, st),
                 .entry_timeout = operations_name_timeout(operations),
         };
+        if (!S_ISREG(st->st_mode) || st->st_size > 0)
+                return;
+        if (!registry_source(operations->registry, entry->ino))
+                find_source(operations, entry->ino, fd);
+        source = registry_source(operations->registry, entry->ino);
+        if (source)
+                source_stat(source, &entry->attr);
 }
 
 int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,
                        struct fuse_entry_param *entry) {
         g_auto(PoolRef) ref = POOL_REF_INIT;
+        auto_descriptor fd = -1;
         struct stat st;
         int result;
 
         registry_begin_resolving(operations->registry);
-        result = pool_lookup(operations->pool, directory, parent, name, &ref, &st);
-        if (result == 0)
-                operations_fill_entry(operations, &ref, &st, entry);
+        fd = pool_open_name(directory, name);
+        result = fd < 0 ? fd : pool_identify(operations->pool, fd, &ref, &st);
+        if (result == 0) {
+                pool_name(&ref, parent, name);
+                ref.directory = directory;
+                operations_fill_entry(operations, &ref, fd, &st, entry);
+        }
         registry_end_resolving(operations->registry);
         return result;
 }
@@ -64,11 +98,33 @@ void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry
                 registry_forget(operations_of(req)->registry, entry->ino, 1);
 }
 
-void operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, struct stat *st) {
+/* The length and all else that concerns the contents are the source's, where there is one. */
+static int stat_node(const Source *source, int fd, struct stat *st) {
+        if (fstatat(fd, "", st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (source)
+                source_stat(source, st);
+        return 0;
+}
+
+bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st) {
+        const Source *source = registry_source(operations->registry, id);
         RegionPolicy policy = registry_policy(operations->registry, id);
 
-        if (policy.allocation == REGION_COMMITTED && region_lacks_memory(st) && region_commit(fd, 0) == 0)
-                fstatat(fd, "", st, AT_EMPTY_PATH);
+        if (policy.allocation != REGION_COMMITTED || !region_lacks_memory(st) || (source && !source_is_writable(source)))
+                return false;
+        return region_commit(fd, 0) == 0;
+}
+
+int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st) {
+        const Source *source = registry_source(operations->registry, id);
+        auto_descriptor contents = -1;
+        int result = stat_node(source, fd, st);
+
+        if (result < 0 || !S_ISREG(st->st_mode))
+                return result;
+        contents = source ? source_open(source, O_PATH) : -1;
+        return operations_fill_gap(operations, id, source ? contents : fd, st) ? stat_node(source, fd, st) : 0;
 }
 
 int operations_inherit_policy(int directory, int fd) {

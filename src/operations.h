@@ -24,6 +24,7 @@ typedef struct Operations {
         Lifetimes *lifetimes;
         Refresher *refresher; /* NULL with passthrough, where the kernel goes by the pool's own length */
         struct fuse_session *session;
+        dev_t device;     /* of the mount, once it is made */
         bool passthrough; /* wanted before INIT; in force after */
 } Operations;
 

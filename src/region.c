@@ -77,7 +77,7 @@ static int reserve(int file, uint64_t length) {
         return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
 }
 
-int region_set_length(int fd, off_t length) {
+int region_set_length(int fd, int rules, off_t length) {
         auto_descriptor file = reopen(fd, O_WRONLY);
         RegionPolicy policy;
         int result;
@@ -85,7 +85,7 @@ int region_set_length(int fd, off_t length) {
         if (file < 0)
                 return file;
         /* After opening: while it is open for writing nobody can seal it. */
-        result = region_read_policy(file, &policy);
+        result = region_read_policy(rules, &policy);
         if (result == 0 && policy.sealed)
                 result = -EPERM;
         if (result == 0 && policy.allocation == REGION_COMMITTED && length >= 0)

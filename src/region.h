@@ -44,9 +44,9 @@ bool region_policy_equal(const RegionPolicy *a, const RegionPolicy *b);
 
 /*
  * Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there, -EPERM where the
- * region is sealed.
+ * region is sealed. The policy is kept with rules, which is fd but for a region whose memory is another file's.
  */
-int region_set_length(int fd, off_t length);
+int region_set_length(int fd, int rules, off_t length);
 
 /*
  * Sees that there is memory for the whole padded length, or for that of a region that is to end at end, if it is more;

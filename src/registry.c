@@ -16,6 +16,8 @@ struct Node {
         uint64_t writers; /* of the handles */
         int backing_id;   /* 0: none */
         RegionPolicy policy;
+        Source *source;   /* owned, or NULL */
+        bool kept;        /* one of the lookups is for the source's sake */
         bool excluded;    /* someone has it to themselves */
         bool ended;
 };
@@ -46,6 +48,7 @@ static void node_free(gpointer data) {
         Node *node = data;
 
         pool_ref_clear(&node->ref);
+        source_free(node->source);
         g_free(node);
 }
 
@@ -192,6 +195,32 @@ void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
         }
         g_mutex_unlock(&registry->lock);
         free_retired(retired);
+}
+
+void registry_set_source(Registry *registry, uint64_t id, Source *source) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node && !node->source) {
+                node->source = g_steal_pointer(&source);
+                node->kept = source_is_there(node->source);
+                node->lookups += node->kept;
+        }
+        g_mutex_unlock(&registry->lock);
+        source_free(source);
+}
+
+const Source *registry_source(Registry *registry, uint64_t id) {
+        const Source *source = NULL;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                source = node->source;
+        g_mutex_unlock(&registry->lock);
+        return source;
 }
 
 bool registry_hold(Registry *registry, uint64_t id) {
@@ -397,11 +426,31 @@ int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *u
         return in_force;
 }
 
+/* In a directory pool someone else may have removed what was counted. */
+static void count_regions(Registry *registry, int64_t difference) {
+        registry->regions = difference < 0 && registry->regions < (uint64_t)-difference ? 0 : registry->regions + difference;
+}
+
 void registry_regions_changed(Registry *registry, int64_t difference) {
         g_mutex_lock(&registry->lock);
-        /* In a directory pool someone else may have removed what was counted. */
-        registry->regions = difference < 0 && registry->regions < (uint64_t)-difference ? 0 : registry->regions + difference;
+        count_regions(registry, difference);
         g_mutex_unlock(&registry->lock);
+}
+
+void registry_region_gone(Registry *registry, const PoolRef *ref) {
+        Node *retired = NULL;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        count_regions(registry, -1);
+        node = g_hash_table_lookup(registry->by_ref, ref);
+        if (node && node->kept) {
+                node->kept = false;
+                node->lookups--;
+                retired = retire(registry, node);
+        }
+        g_mutex_unlock(&registry->lock);
+        free_retired(retired);
 }
 
 uint64_t registry_regions(Registry *registry) {

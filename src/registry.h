@@ -26,6 +26,7 @@
 
 #include "pool.h"
 #include "region.h"
+#include "source.h"
 
 typedef struct Registry Registry;
 
@@ -49,6 +50,15 @@ void registry_end_resolving(Registry *registry);
 /* Finds or adds the node and counts one lookup. Takes over *ref. Returns the id. */
 uint64_t registry_lookup(Registry *registry, PoolRef *ref);
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
+
+/*
+ * Makes the region a persisted one; takes over source. Where its file is there, the node stays known from then on, until
+ * the region has lost its last name. Where it has a source already, or is not known, nothing changes.
+ */
+void registry_set_source(Registry *registry, uint64_t id, Source *source);
+
+/* Borrowed while the kernel may use id; NULL: no persisted region. */
+const Source *registry_source(Registry *registry, uint64_t id);
 
 /* Counts one more lookup of a node that is known, to keep it so until registry_forget(). Whether it is known. */
 bool registry_hold(Registry *registry, uint64_t id);
@@ -111,6 +121,9 @@ int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *u
 
 /* How many regions the pool holds: told at start, then kept up with what operations create and end. */
 void registry_regions_changed(Registry *registry, int64_t difference);
+
+/* The region that *ref describes, known or not, has lost its last name. */
+void registry_region_gone(Registry *registry, const PoolRef *ref);
 uint64_t registry_regions(Registry *registry);
 
 /* How many nodes are known: for tests and for whoever looks for leaks. */

@@ -16,6 +16,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
@@ -184,11 +186,25 @@ static void start_refresher(Server *server) {
         server->operations.refresher = server->refresher;
 }
 
+/* Of what is known without asking: the mount is ours to answer for. */
+static bool learn_device(Server *server, GError **error) {
+        struct statx stx;
+
+        if (statx(AT_FDCWD, server->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot look at the mount on %s: %s",
+                            server->channel->mountpoint, g_strerror(errno));
+                return false;
+        }
+        server->operations.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
+        return true;
+}
+
 static bool start(Server *server, const Options *options, GError **error) {
         int result;
 
         if (!new_session(server, options, error) || !mount_session(server, options, error) || !initialize(server, error) ||
-            !settle_passthrough(server, options, error) || !start_lifetimes(server, error))
+            !learn_device(server, error) || !settle_passthrough(server, options, error) ||
+            !start_lifetimes(server, error))
                 return false;
         start_refresher(server);
         server->workers = workers_new(server->session, options->max_threads, error);

@@ -57,6 +57,25 @@
 /* 1: contents and length are final. EBUSY while anyone may write, EPERM for 0 once it is 1. */
 #define REGIONFS_ATTRIBUTE_SEALED REGIONFS_ATTRIBUTE_PREFIX "sealed"
 
+/*
+ * Of a persisted region alone (ENODATA for others), not listed: the path of the file that its memory is, as the daemon sees
+ * it, without a terminating NUL.
+ *
+ * Writing makes an empty region persisted: the value is the number of a descriptor that the calling thread has open, in
+ * decimal digits; for reading and writing, or for reading alone, which is then all that the region allows. By the owner and
+ * root alone. Nobody may have the region open meanwhile: it is made by mknod(2).
+ *
+ *   EBADF       the caller has no such descriptor, or one of O_PATH
+ *   EACCES      the descriptor cannot read, or the caller may not open the file that it is on (also other errors of open(2))
+ *   EBUSY       the region has a handle
+ *   EINVAL      the value is no number, or the file is no regular file, or lies in this mount
+ *   ENODEV      the file cannot be mapped
+ *   ENOTEMPTY   the region holds something
+ *   EOPNOTSUPP  the file system cannot serve regions (ELOOP: it is stacked on others)
+ *   EPERM       the region belongs to someone else, is persisted already, or is sealed; or the caller cannot be seen
+ */
+#define REGIONFS_ATTRIBUTE_SOURCE REGIONFS_ATTRIBUTE_PREFIX "source"
+
 /* Of the mount's root directory, not listed. Read-only. */
 
 /* The version of the serving regionfs, as in "0.1.0". */

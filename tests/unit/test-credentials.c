@@ -157,20 +157,78 @@ static mode_t mode_after_write(const char *name, mode_t mode) {
         return look_at(name).st_mode & 07777;
 }
 
-START_TEST(setid_is_dropped_in_between_only) {
+START_TEST(backing_files_are_registered_as_their_owner) {
         g_autofree char *before = rights();
         g_autofree char *after = NULL;
 
         ck_assert_uint_eq(mode_after_write("before", 06755), 06755);
-        credentials_drop_setid(credentials);
-        ck_assert(!may(CAP_FSETID));
-        ck_assert(may(CAP_DAC_OVERRIDE));
+        ck_assert_int_eq(credentials_assume_backing(credentials, 0, 0), 0);
+        ck_assert(may(CAP_SYS_ADMIN));
+        ck_assert(!may(CAP_SYS_RESOURCE));
         ck_assert_uint_eq(mode_after_write("meanwhile", 06755), 0755);
         ck_assert_uint_eq(mode_after_write("again", 04777), 0777);
-        credentials_resume_setid(credentials);
+        credentials_return(credentials);
         ck_assert_uint_eq(mode_after_write("after", 06755), 06755);
+        ck_assert_int_eq(credentials_assume_backing(credentials, CLIENT_UID, CLIENT_GID), 0);
+        ck_assert(may(CAP_SYS_ADMIN));
+        ck_assert_int_eq(setfsuid(-1), CLIENT_UID);
+        ck_assert_int_eq(setfsgid(-1), CLIENT_GID);
+        credentials_return(credentials);
+        ck_assert_int_eq(setfsuid(-1), 0);
         after = rights();
         ck_assert_str_eq(after, before);
+}
+END_TEST
+
+/* With what the thread may do. */
+static bool can_read(const char *name) {
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        auto_descriptor fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        return fd >= 0;
+}
+
+static void make_file(const char *name, uid_t uid, gid_t gid, mode_t mode) {
+        auto_descriptor fd = unit_create(directory, name, 1);
+
+        ck_assert_int_eq(fchown(fd, uid, gid), 0);
+        ck_assert_int_eq(fchmod(fd, mode), 0);
+}
+
+START_TEST(becoming_someone_gives_that_ones_rights) {
+        static const gid_t groups[] = { CLIENT_GID + 1, CLIENT_GID + 2 };
+        g_autofree char *before = rights();
+        g_autofree char *after = NULL;
+        gid_t now[64];
+        int count = getgroups(G_N_ELEMENTS(now), now);
+
+        ck_assert_int_eq(chmod(directory, 0755), 0);
+        make_file("roots", 0, 0, 0600);
+        make_file("own", CLIENT_UID, CLIENT_GID, 0600);
+        make_file("of-group", 0, CLIENT_GID + 2, 0040);
+        make_file("of-other-group", 0, CLIENT_GID + 3, 0040);
+
+        ck_assert_int_eq(credentials_become(credentials, CLIENT_UID, CLIENT_GID, groups, G_N_ELEMENTS(groups), 0), 0);
+        ck_assert(!can_read("roots"));
+        ck_assert(can_read("own"));
+        ck_assert(can_read("of-group"));
+        ck_assert(!can_read("of-other-group"));
+        credentials_return(credentials);
+        ck_assert(can_read("roots"));
+
+        /* Root without capabilities is one user among others; a user with them is not. */
+        ck_assert_int_eq(credentials_become(credentials, 0, 0, NULL, 0, 0), 0);
+        ck_assert(can_read("roots"));
+        ck_assert(!can_read("own"));
+        credentials_return(credentials);
+        ck_assert_int_eq(credentials_become(credentials, CLIENT_UID, CLIENT_GID, NULL, 0, 1 << CAP_DAC_OVERRIDE), 0);
+        ck_assert(can_read("roots"));
+        credentials_return(credentials);
+
+        after = rights();
+        ck_assert_str_eq(after, before);
+        ck_assert_int_eq(getgroups(G_N_ELEMENTS(now), now), count);
+        ck_assert_int_eq(setfsgid(-1), 0);
 }
 END_TEST
 
@@ -217,14 +275,14 @@ START_TEST(other_threads_are_not_affected) {
         g_cond_init(&other.changed);
         thread = g_thread_new("other", other_thread, &other);
         other_wait(&other, READY);
-        ck_assert_int_eq(credentials_assume(credentials, CLIENT_UID, CLIENT_GID, 0777), 0);
-        credentials_drop_setid(credentials);
+        umask(0777);
+        ck_assert_int_eq(chmod(directory, 01777), 0);
+        ck_assert_int_eq(credentials_become(credentials, CLIENT_UID, CLIENT_GID, NULL, 0, 0), 0);
         other_step(&other, GO);
         g_thread_join(thread);
         ck_assert_int_eq(create("mine"), 0);
         ck_assert(!may(CAP_FSETID));
-        credentials_resume_setid(credentials);
-        credentials_resume(credentials);
+        credentials_return(credentials);
 
         expect("mine", CLIENT_UID, CLIENT_GID, 0);
         expect("others", 0, 0, 0755);
@@ -264,14 +322,17 @@ START_TEST(users_serve_themselves) {
 }
 END_TEST
 
-START_TEST(users_have_no_setid_to_drop) {
+START_TEST(users_stay_what_they_are) {
         g_autofree char *before = rights();
         g_autofree char *after = NULL;
 
         ck_assert_uint_eq(mode_after_write("before", 04755), 0755);
-        credentials_drop_setid(credentials);
+        ck_assert_int_eq(credentials_assume_backing(credentials, 0, 0), 0);
         ck_assert_uint_eq(mode_after_write("meanwhile", 04755), 0755);
-        credentials_resume_setid(credentials);
+        credentials_return(credentials);
+        ck_assert_int_eq(credentials_become(credentials, 0, 0, NULL, 0, G_MAXUINT64), 0);
+        ck_assert_int_eq(setfsuid(-1), geteuid());
+        credentials_return(credentials);
         after = rights();
         ck_assert_str_eq(after, before);
 }
@@ -288,12 +349,13 @@ int main(void) {
         unit_add_root_test(tcase, afterwards_nodes_are_roots);
         unit_add_root_test(tcase, clients_follow_each_other);
         unit_add_root_test(tcase, capabilities_are_kept_meanwhile);
-        unit_add_root_test(tcase, setid_is_dropped_in_between_only);
+        unit_add_root_test(tcase, backing_files_are_registered_as_their_owner);
+        unit_add_root_test(tcase, becoming_someone_gives_that_ones_rights);
         unit_add_root_test(tcase, other_threads_are_not_affected);
 
         tcase = unit_case(suite, "user");
         tcase_add_checked_fixture(tcase, setup_user, teardown);
         tcase_add_test(tcase, users_serve_themselves);
-        tcase_add_test(tcase, users_have_no_setid_to_drop);
+        tcase_add_test(tcase, users_stay_what_they_are);
         return unit_main(suite);
 }

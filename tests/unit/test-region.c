@@ -59,14 +59,14 @@ START_TEST(length_is_set_through_a_path_descriptor) {
         auto_descriptor fd = open_path("region");
         char text[20];
 
-        ck_assert_int_eq(region_set_length(fd, 10000), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, 10000), 0);
         ck_assert_int_eq(length_of(file), 10000);
-        ck_assert_int_eq(region_set_length(fd, 5), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, 5), 0);
         ck_assert_int_eq(length_of(file), 5);
-        ck_assert_int_eq(region_set_length(fd, 20), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, 20), 0);
         ck_assert_int_eq(pread(file, text, sizeof(text), 0), 20);
         ck_assert_mem_eq(text, "xxxxx\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
-        ck_assert_int_eq(region_set_length(fd, 0), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, 0), 0);
         ck_assert_int_eq(length_of(file), 0);
 }
 END_TEST
@@ -77,7 +77,7 @@ START_TEST(length_is_set_without_a_name) {
         g_autofree char *path = g_build_filename(directory, "region", NULL);
 
         ck_assert_int_eq(unlink(path), 0);
-        ck_assert_int_eq(region_set_length(fd, 4097), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, 4097), 0);
         ck_assert_int_eq(length_of(file), 4097);
 }
 END_TEST
@@ -87,9 +87,9 @@ START_TEST(length_errors_are_passed_on) {
         auto_descriptor fd = open_path("region");
         auto_descriptor parent = open_path(".");
 
-        ck_assert_int_eq(region_set_length(fd, -1), -EINVAL);
-        ck_assert_int_eq(region_set_length(parent, 0), -EISDIR);
-        ck_assert_int_lt(region_set_length(-1, 0), 0);
+        ck_assert_int_eq(region_set_length(fd, fd, -1), -EINVAL);
+        ck_assert_int_eq(region_set_length(parent, parent, 0), -EISDIR);
+        ck_assert_int_lt(region_set_length(-1, -1, 0), 0);
         ck_assert_int_eq(length_of(file), 13);
 }
 END_TEST
@@ -102,7 +102,7 @@ START_TEST(length_needs_the_right_to_write) {
         fd = open_path("region");
         ck_assert_int_eq(fchmod(file, 0444), 0);
         unit_become_user();
-        ck_assert_int_eq(region_set_length(fd, 5), -EACCES);
+        ck_assert_int_eq(region_set_length(fd, fd, 5), -EACCES);
         ck_assert_int_eq(length_of(file), 13);
 }
 END_TEST

@@ -1,0 +1,164 @@
+#include "source.h"
+
+#include "descriptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <regionfs/regionfs.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+struct Source {
+        int fd;     /* owned: O_PATH; -1: the file was not found again */
+        int access; /* O_RDONLY or O_RDWR */
+        char *path; /* owned, of a file that was not found again: where it was */
+};
+
+/* The name under which a source is kept in the pool. Clients do not reach it: the attributes' table answers its prefix. */
+#define ORIGIN_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "origin"
+
+/* What is kept. With its time of creation an inode number means one file only, also when the number is used again. */
+typedef struct Origin {
+        uint64_t inode;
+        int64_t created;
+        uint32_t created_nanoseconds;
+        uint32_t writable;
+        char path[PATH_MAX]; /* without a NUL in the attribute */
+} Origin;
+
+Source *source_new(int fd, int access) {
+        Source *source = g_new0(Source, 1);
+
+        source->fd = fd;
+        source->access = access;
+        return source;
+}
+
+void source_free(Source *source) {
+        if (!source)
+                return;
+        descriptor_clear(&source->fd);
+        g_free(source->path);
+        g_free(source);
+}
+
+bool source_is_writable(const Source *source) {
+        return source->access == O_RDWR;
+}
+
+bool source_is_there(const Source *source) {
+        return source->fd >= 0;
+}
+
+static int identify(int fd, Origin *origin) {
+        struct statx stx;
+
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE | STATX_BTIME, &stx) < 0)
+                return -errno;
+        if (!S_ISREG(stx.stx_mode))
+                return -ESTALE;
+        origin->inode = stx.stx_ino;
+        origin->created = stx.stx_mask & STATX_BTIME ? stx.stx_btime.tv_sec : 0;
+        origin->created_nanoseconds = stx.stx_mask & STATX_BTIME ? stx.stx_btime.tv_nsec : 0;
+        return 0;
+}
+
+int source_keep(const Source *source, int node) {
+        char link[DESCRIPTOR_PATH_MAX];
+        Origin origin = { .writable = source_is_writable(source) };
+        int result = identify(source->fd, &origin), length;
+
+        if (result < 0)
+                return result;
+        length = source_path(source, origin.path);
+        if (setxattr(descriptor_path(node, link), ORIGIN_ATTRIBUTE, &origin, offsetof(Origin, path) + length, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Opens what is at the kept path, if it is the same file. */
+static int find_again(const Origin *kept) {
+        /* Looked at before it is opened for anything: it may be anyone's by now. */
+        auto_descriptor fd = open(kept->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        Origin found = { 0 };
+        int result = fd < 0 ? -errno : identify(fd, &found);
+
+        if (result < 0)
+                return result;
+        if (found.inode != kept->inode || found.created != kept->created ||
+            found.created_nanoseconds != kept->created_nanoseconds)
+                return -ESTALE;
+        return descriptor_steal(&fd);
+}
+
+int source_restore(int node, Source **source) {
+        char link[DESCRIPTOR_PATH_MAX];
+        Origin kept = { 0 };
+        ssize_t size = getxattr(descriptor_path(node, link), ORIGIN_ATTRIBUTE, &kept, sizeof(kept) - 1);
+        int fd;
+
+        *source = NULL;
+        if (size < 0)
+                return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+        if ((size_t)size <= offsetof(Origin, path))
+                return -EIO;
+        fd = find_again(&kept);
+        if (fd < 0)
+                g_warning("the file of a persisted region is not at %s any more, or is another one: the region cannot be "
+                          "opened", kept.path);
+        *source = source_new(MAX(fd, -1), kept.writable ? O_RDWR : O_RDONLY);
+        if (fd < 0)
+                (*source)->path = g_strdup(kept.path);
+        return 0;
+}
+
+int source_open(const Source *source, int flags) {
+        char path[DESCRIPTOR_PATH_MAX];
+        int fd;
+
+        if (source->fd < 0)
+                return -ESTALE;
+        if (flags & O_PATH)
+                fd = fcntl(source->fd, F_DUPFD_CLOEXEC, 0);
+        else if ((flags & O_ACCMODE) != O_RDONLY && !source_is_writable(source))
+                return -EACCES;
+        else
+                fd = open(descriptor_path(source->fd, path), flags | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+static bool later(const struct timespec *a, const struct timespec *b) {
+        return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+void source_stat(const Source *source, struct stat *st) {
+        struct stat contents;
+
+        if (source->fd < 0 || fstatat(source->fd, "", &contents, AT_EMPTY_PATH) < 0)
+                return;
+        st->st_size = contents.st_size;
+        st->st_blocks = contents.st_blocks;
+        st->st_blksize = contents.st_blksize;
+        st->st_atim = contents.st_atim;
+        st->st_mtim = contents.st_mtim;
+        if (later(&contents.st_ctim, &st->st_ctim))
+                st->st_ctim = contents.st_ctim;
+}
+
+bool source_owned_by(const Source *source, uid_t uid) {
+        struct stat st;
+
+        return uid == 0 || (source->fd >= 0 && fstatat(source->fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_uid == uid);
+}
+
+int source_path(const Source *source, char path[PATH_MAX]) {
+        char link[DESCRIPTOR_PATH_MAX];
+        ssize_t size;
+
+        if (source->fd < 0)
+                return g_strlcpy(path, source->path, PATH_MAX);
+        size = readlink(descriptor_path(source->fd, link), path, PATH_MAX - 1);
+        size = MAX(size, 0);
+        path[size] = '\0';
+        return size;
+}
