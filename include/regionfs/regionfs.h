@@ -69,10 +69,11 @@
  *   EACCES      the descriptor cannot read, or the caller may not open the file that it is on (also other errors of open(2))
  *   EBUSY       the region has a handle
  *   EINVAL      the value is no number, or the file is no regular file, or lies in this mount
+ *   ELOOP       the file system is stacked on others, and cannot serve regions
  *   ENODEV      the file cannot be mapped
  *   ENOTEMPTY   the region holds something
- *   EOPNOTSUPP  the file system cannot serve regions (ELOOP: it is stacked on others)
- *   EPERM       the region belongs to someone else, is persisted already, or is sealed; or the caller cannot be seen
+ *   EPERM       the region belongs to someone else, is persisted already, or is sealed; or the daemon cannot see the caller: one
+ *               of another pid namespace, or, without root, one that is not dumpable (prctl(2))
  */
 #define REGIONFS_ATTRIBUTE_SOURCE REGIONFS_ATTRIBUTE_PREFIX "source"
 

@@ -257,6 +257,8 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         if (process == 0) {
                 if (setgroups(0, NULL) < 0 || setgid(GROUP) < 0 || setuid(USER) < 0)
                         exit(skip("cannot become an ordinary user"));
+                /* As after an exec: of one who changed himself the user's other processes may see nothing. */
+                prctl(PR_SET_DUMPABLE, 1);
                 g_unsetenv("XDG_RUNTIME_DIR");
                 exit(run_suite(name, add));
         }
