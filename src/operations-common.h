@@ -55,9 +55,6 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
 /* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
-/* Gives a new node what its directory says that new ones start with. 0 or -errno. */
-int operations_inherit_policy(int directory, int fd);
-
 /* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
 int operations_assume_client(fuse_req_t req);
 void operations_resume(fuse_req_t req);

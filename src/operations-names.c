@@ -1,16 +1,27 @@
 /* Operations on names: finding, making, moving and removing them. */
 #include "operations-common.h"
 
+#include "region.h"
+
 #include <limits.h>
 #include <stdio.h> /* renameat2 */
 #include <sys/stat.h>
 
+/* Whether names may come into the directory by other ways than a request of a client for that name. */
+static bool makes_names(const Operations *operations, int directory) {
+        struct stat st;
+
+        return operations->pool->kind == POOL_DIRECTORY ||
+               (operations->namespaces && fstatat(directory, "", &st, AT_EMPTY_PATH) == 0 &&
+                namespaces_is_sessions(operations->namespaces, st.st_ino));
+}
+
 /* The kernel may believe as long that a name is missing as that it is there, unless someone else may make it. */
-static void reply_missing(fuse_req_t req) {
+static void reply_missing(fuse_req_t req, int directory) {
         const Operations *operations = operations_of(req);
         struct fuse_entry_param none = { .entry_timeout = operations_name_timeout(operations) };
 
-        if (operations->pool->kind == POOL_DIRECTORY)
+        if (makes_names(operations, directory))
                 fuse_reply_err(req, ENOENT);
         else
                 fuse_reply_entry(req, &none);
@@ -26,7 +37,7 @@ void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
                 return reply_result(req, directory);
         result = operations_look_up(operations, directory, parent, name, &entry);
         if (result == -ENOENT)
-                return reply_missing(req);
+                return reply_missing(req, directory);
         if (result < 0)
                 return reply_result(req, result);
         operations_reply_entry(req, &entry);
@@ -43,6 +54,26 @@ void operation_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
         fuse_reply_none(req);
 }
 
+/* Whether fd is on the link that leads each user to another place. */
+static bool is_local(const Operations *operations, int fd) {
+        struct stat st;
+
+        return operations->namespaces && fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 &&
+               namespaces_is_local(operations->namespaces, st.st_ino);
+}
+
+static void reply_local(fuse_req_t req) {
+        const Operations *operations = operations_of(req);
+        const struct fuse_ctx *client = fuse_req_ctx(req);
+        char link[NAMESPACES_LINK_MAX];
+        int result = namespaces_lead(operations->namespaces, operations->credentials, client->uid, client->gid, link);
+
+        if (result < 0)
+                reply_result(req, result);
+        else
+                fuse_reply_readlink(req, link);
+}
+
 void operation_readlink(fuse_req_t req, fuse_ino_t id) {
         auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
         char target[PATH_MAX + 1];
@@ -50,6 +81,8 @@ void operation_readlink(fuse_req_t req, fuse_ino_t id) {
 
         if (fd < 0)
                 return reply_result(req, fd);
+        if (is_local(operations_of(req), fd))
+                return reply_local(req);
         size = readlinkat(fd, "", target, PATH_MAX);
         if (size < 0)
                 return reply_result(req, -errno);
@@ -88,7 +121,7 @@ static int give_policy(int directory, const char *name, const Making *making) {
         if (!S_ISREG(making->mode) && !S_ISDIR(making->mode))
                 return 0;
         fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        result = fd < 0 ? -errno : operations_inherit_policy(directory, fd);
+        result = fd < 0 ? -errno : region_inherit_policy(directory, fd);
         if (result < 0)
                 unlinkat(directory, name, S_ISDIR(making->mode) ? AT_REMOVEDIR : 0);
         return result;

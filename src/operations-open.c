@@ -167,7 +167,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
                 pool_name(&ref, parent, name);
         registry_regions_changed(operations->registry, 1);
         if (result == 0)
-                result = operations_inherit_policy(directory, fd);
+                result = region_inherit_policy(directory, fd);
         if (result == 0)
                 result = reply_created(req, &fd, &ref, &st, file);
         if (result == 0)
@@ -200,7 +200,7 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
         if (result == 0 && ref.fd < 0)
                 result = pool_pin(&ref, fd);
         if (result == 0)
-                result = operations_inherit_policy(directory, fd);
+                result = region_inherit_policy(directory, fd);
         if (result == 0)
                 result = reply_created(req, &fd, &ref, &st, file);
         if (result < 0)

@@ -127,16 +127,6 @@ int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct 
         return operations_fill_gap(operations, id, source ? contents : fd, st) ? stat_node(source, fd, st) : 0;
 }
 
-int operations_inherit_policy(int directory, int fd) {
-        static const RegionPolicy none;
-        RegionPolicy policy;
-        int result = region_read_policy(directory, &policy);
-
-        if (result < 0 || region_policy_equal(&policy, &none))
-                return result;
-        return region_write_policy(fd, &policy);
-}
-
 int operations_assume_client(fuse_req_t req) {
         const struct fuse_ctx *client = fuse_req_ctx(req);
 
@@ -166,6 +156,10 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
                 fuse_set_feature_flag(connection, wanted[i]);
+
+        /* A link that leads each user elsewhere is not to be remembered. */
+        if (operations->namespaces)
+                fuse_unset_feature_flag(connection, FUSE_CAP_CACHE_SYMLINKS);
 
         /* In a pool of our own nobody writes but through the mount: the page cache is never behind. */
         if (operations->pool->kind != POOL_DIRECTORY)

@@ -8,6 +8,7 @@
 #include "credentials.h"
 #include "handles.h"
 #include "lifetime.h"
+#include "namespaces.h"
 #include "pool.h"
 #include "refresher.h"
 #include "registry.h"
@@ -22,6 +23,7 @@ typedef struct Operations {
         Handles *handles;
         const Credentials *credentials;
         Lifetimes *lifetimes;
+        const Namespaces *namespaces; /* NULL: none */
         Refresher *refresher; /* NULL with passthrough, where the kernel goes by the pool's own length */
         struct fuse_session *session;
         dev_t device;     /* of the mount, once it is made */

@@ -37,6 +37,7 @@ static const char help[] =
         "  passthrough=WHEN      data goes straight to the regions' memory: auto (default), require or off\n"
         "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
+        "  namespaces            directories Global, of all users, and Local, of each user's own\n"
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
         "\n"
@@ -206,6 +207,11 @@ static bool parse_allocation(Options *options, const char *value, GError **error
         return true;
 }
 
+static bool parse_namespaces(Options *options, const char *value, GError **error) {
+        options->namespaces = true;
+        return true;
+}
+
 static bool parse_allow_root(Options *options, const char *value, GError **error) {
         options->allow_root = true;
         /* The kernel knows but all or one: libfuse turns the rest away. Root's mounts are open to all anyhow. */
@@ -256,6 +262,7 @@ static const struct {
         { "passthrough=", parse_passthrough },
         { "lifetime=", parse_lifetime },
         { "allocation=", parse_allocation },
+        { "namespaces", parse_namespaces },
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
         { "clone_fd", refuse_clone_fd },
@@ -404,6 +411,9 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         if (good && !options->help && !options->version)
                 good = find_mountpoint(options, arguments, &local);
         fuse_opt_free_args(&given);
+        /* Names belong into one of the two; an ordinary user's root directory is the user's alone anyhow. */
+        if (options->namespaces && !options->pool.directory && options->pool.mode == (mode_t)-1 && geteuid() == 0)
+                options->pool.mode = 0755;
         if (good)
                 return true;
         /* libfuse itself finds only one fault: an option that ends where its value should be. */

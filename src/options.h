@@ -19,6 +19,7 @@ typedef struct Options {
         unsigned max_threads;  /* 0: unset */
         bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
+        bool namespaces;
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;
         GPtrArray *mount;      /* owned: all other options, each "name" or "name=value", for the kernel to judge */

@@ -37,6 +37,8 @@ static bool open_directory(Pool *pool, const PoolSettings *settings, GError **er
         pool->fd = open(settings->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (pool->fd < 0)
                 return fail(error, "option pool: cannot open the directory", settings->directory);
+        if (!pool_claim(pool, settings->directory, error))
+                return false;
         if (settings->mode != (mode_t)-1 && fchmod(pool->fd, settings->mode) < 0)
                 return fail(error, "option mode: cannot set the mode of", settings->directory);
         if ((settings->uid != (uid_t)-1 || settings->gid != (gid_t)-1) &&

@@ -47,8 +47,13 @@ int region_write_policy(int fd, const RegionPolicy *policy) {
         return setxattr(descriptor_path(fd, path), POLICY_ATTRIBUTE, kept, sizeof(kept), 0) < 0 ? -errno : 0;
 }
 
-bool region_policy_equal(const RegionPolicy *a, const RegionPolicy *b) {
-        return a->lifetime == b->lifetime && a->allocation == b->allocation && a->sealed == b->sealed;
+int region_inherit_policy(int directory, int fd) {
+        RegionPolicy policy;
+        int result = region_read_policy(directory, &policy);
+
+        if (result < 0 || (policy.lifetime == REGION_KEPT && policy.allocation == REGION_DELAYED))
+                return result;
+        return region_write_policy(fd, &policy);
 }
 
 /*

@@ -40,7 +40,8 @@ uint64_t region_padded_length(uint64_t logical);
 int region_read_policy(int fd, RegionPolicy *policy);
 int region_write_policy(int fd, const RegionPolicy *policy);
 
-bool region_policy_equal(const RegionPolicy *a, const RegionPolicy *b);
+/* Gives what has been made in a directory the rules that the directory has. */
+int region_inherit_policy(int directory, int fd);
 
 /*
  * Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there, -EPERM where the

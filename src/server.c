@@ -31,6 +31,7 @@ struct Server {
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
+        Namespaces *namespaces;       /* owned; NULL: none */
         Operations operations;
         Workers *workers;             /* owned */
         int signals;                  /* owned: signalfd */
@@ -287,6 +288,8 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
         }
         if (!set_root_policy(options, pool, error))
                 return NULL;
+        if (options->namespaces && !(server->namespaces = namespaces_new(pool, error)))
+                return NULL;
         server->registry = make_registry(pool, error);
         if (!server->registry)
                 return NULL;
@@ -297,6 +300,7 @@ Server *server_new(const Options *options, const Pool *pool, Log *log, GError **
                 .registry = server->registry,
                 .handles = server->handles,
                 .credentials = server->credentials,
+                .namespaces = server->namespaces,
                 .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
         };
 
@@ -354,6 +358,7 @@ void server_free(Server *server) {
         registry_free(server->registry);
         handles_free(server->handles);
         credentials_free(server->credentials);
+        namespaces_free(server->namespaces);
         descriptor_clear(&server->signals);
         g_free(server);
 }

@@ -461,6 +461,42 @@ START_TEST(another_file_at_the_path_is_not_taken) {
 }
 END_TEST
 
+START_TEST(a_pool_belongs_to_one_daemon) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("pool=%s", pool), *second = NULL, *said = NULL;
+
+        fixture_mount(option);
+        must_write(in_mount("r"), "first");
+        second = beside("second");
+        must(mkdir(second, 0755));
+        ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, second), 1);
+        ck_assert_msg(strstr(said, "is not allowed: another regionfs uses the directory; unmount that first"), "%s", said);
+        must(rmdir(second));
+        must_read(in_mount("r"), "first");
+        remount(pool);
+        must_read(in_mount("r"), "first");
+        fixture_unmount();
+        remove_tree(pool);
+}
+END_TEST
+
+START_TEST(a_newer_pool_is_left_alone) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("pool=%s", pool), *said = NULL, *format = NULL;
+
+        fixture_mount(option);
+        fixture_unmount();
+        format = must_get(pool, "user.regionfs.format");
+        ck_assert_str_eq(format, "1");
+        must(setxattr(pool, "user.regionfs.format", "2", 1, 0));
+        fixture_prepare();
+        ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, fixture_mountpoint()), 1);
+        ck_assert_msg(strstr(said, "is a pool of format 2, made by a newer regionfs"), "%s", said);
+        fixture_remove();
+        remove_tree(pool);
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = add_case(suite, "persisted");
 
@@ -475,6 +511,8 @@ static void add(Suite *suite) {
                 tcase_add_test(tests, the_callers_rights_decide);
         tests = tcase_create("pool");
         tcase_add_test(tests, a_directory_pool_is_there_again);
+        tcase_add_test(tests, a_pool_belongs_to_one_daemon);
+        tcase_add_test(tests, a_newer_pool_is_left_alone);
         tcase_add_test(tests, another_file_at_the_path_is_not_taken);
         suite_add_tcase(suite, tests);
 }
