@@ -48,4 +48,10 @@ void lifetimes_free(Lifetimes *lifetimes);
 /* The region has lost its last handle; the node is known yet. Returns at once. */
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
+/*
+ * The region, whose node is known, has got the rule just now: if no handle but a view of it is left, it ends with that. One
+ * that nobody uses does not end by this alone. Returns at once.
+ */
+void lifetimes_begin(Lifetimes *lifetimes, uint64_t id);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lifetimes, lifetimes_free)

@@ -163,6 +163,8 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
         else
                 result = attributes_set(&target, name, value, size, flags);
 
+        if (result == 0 && g_str_equal(name, REGIONFS_ATTRIBUTE_LIFETIME))
+                lifetimes_begin(operations_of(req)->lifetimes, id);
         if (result > 0)
                 reply_new_length(req, id, fd);
         else

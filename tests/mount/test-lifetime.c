@@ -408,6 +408,52 @@ START_TEST(what_has_ended_is_not_there_at_the_next_mount) {
 }
 END_TEST
 
+START_TEST(a_view_alone_can_be_given_the_rule) {
+        char *view;
+        int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
+
+        must(ftruncate(fd, 8192));
+        view = map(fd, PROT_READ | PROT_WRITE);
+        memcpy(view, "data", 4);
+        must(close(fd));
+        must(setxattr(in_mount("a"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        g_usleep(50000);
+        ck_assert(is_there("a"));
+        must(munmap(view, 8192));
+        check_gone("a");
+        /* One that nobody uses does not end by getting it. */
+        must(mknod(in_mount("b"), S_IFREG | 0600, 0));
+        must(setxattr(in_mount("b"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        g_usleep(200000);
+        must(access(in_mount("b"), F_OK));
+}
+END_TEST
+
+/* Deeper than a path can tell; leaves the working directory at the bottom. */
+#define LONG_NAME "a-name-of-a-directory-that-is-quite-long-so-that-it-does-not-take-all-too-many-of-them-to-go-beyond-what-a-path-can-tell"
+
+START_TEST(depth_does_not_matter) {
+        int start = must_open(".", O_RDONLY | O_DIRECTORY, 0), fd;
+
+        must(chdir(fixture_mountpoint()));
+        for (int i = 0; i < 5000 / (int)strlen(LONG_NAME); i++) {
+                must(mkdir(LONG_NAME, 0700));
+                must(chdir(LONG_NAME));
+        }
+        fd = must_open("a", O_RDWR | O_CREAT, 0600);
+        must(fsetxattr(fd, REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        must(link("a", "b"));
+        must(access("b", F_OK));
+        must(close(fd));
+        for (int i = 0; i < 1000 && (access("a", F_OK) == 0 || access("b", F_OK) == 0); i++)
+                g_usleep(10000);
+        must_fail(access("a", F_OK), ENOENT);
+        must_fail(access("b", F_OK), ENOENT);
+        must(fchdir(start));
+        must(close(start));
+}
+END_TEST
+
 START_TEST(others_may_not_change_it) {
         int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
 
@@ -463,6 +509,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, random_holders_keep_it_to_the_last);
         tcase_add_test(tests, many_leftover_views_cost_a_mark_each);
         tcase_add_test(tests, what_has_ended_is_not_there_at_the_next_mount);
+        tcase_add_test(tests, a_view_alone_can_be_given_the_rule);
+        tcase_add_test(tests, depth_does_not_matter);
         tcase_add_test(tests, others_may_not_change_it);
         tcase_add_test(tests, directories_and_the_mount_give_defaults);
 }

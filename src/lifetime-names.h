@@ -1,0 +1,22 @@
+#pragma once
+
+/* Taking away the names of a region that has ended. For lifetime.c alone. */
+
+#include "pool.h"
+#include "registry.h"
+
+/* A name that was removed. */
+typedef struct LifetimeName {
+        uint64_t parent; /* the registry's id of its directory; 0: the kernel does not know it */
+        char *name;      /* owned */
+} LifetimeName;
+
+/* Of LifetimeName. */
+GArray *lifetime_names_new(void);
+
+/*
+ * Takes away all names of a region that nobody uses and nobody can open meanwhile, and adds them to gone: whether none is
+ * left. file is open on it, O_PATH included. In between names may not change in the registry. Changes the working directory
+ * of the calling thread meanwhile.
+ */
+bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, GArray *gone);
