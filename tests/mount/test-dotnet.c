@@ -6,9 +6,7 @@
 #include "fixture.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 typedef struct Language {
         const char *name;
@@ -180,7 +178,8 @@ static void check_gone(void) {
 
 static void must_refuse(const char *command, const char *because) {
         g_autofree char *said = NULL;
-        int status = run_command(&said, "cd %s/page && %s %s </dev/null", fixture_directory(), command, in_mount("counter"));
+        int status = run_command(&said, "cd %s/page && %s %s </dev/null", fixture_directory(), command,
+                                 in_mount("counter"));
 
         ck_assert_msg(status != 0, "%s succeeded: %s", command, said);
         ck_assert_msg(strstr(said, because), "%s does not say %s: %s", command, because, said);
