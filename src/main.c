@@ -27,15 +27,8 @@ static void fill_standard_streams(void) {
                 close(fd);
 }
 
-/* The signals that end the daemon are taken by the server, those that would surprise it by nobody. */
-static void set_signals(void) {
-        sigset_t taken;
-
-        sigemptyset(&taken);
-        sigaddset(&taken, SIGTERM);
-        sigaddset(&taken, SIGINT);
-        sigaddset(&taken, SIGHUP);
-        sigprocmask(SIG_BLOCK, &taken, NULL);
+/* Signals that would surprise the daemon. Those that end it are the server's to take. */
+static void ignore_signals(void) {
         signal(SIGPIPE, SIG_IGN);
         signal(SIGIO, SIG_IGN); /* someone opens a file while a lease on it is tried */
 }
@@ -61,7 +54,7 @@ static int serve(const Options *options) {
                 g_printerr("regionfs: cannot go to the background: %s\n", g_strerror(errno));
                 return EXIT_FAILURE;
         }
-        set_signals();
+        ignore_signals();
         raise_descriptor_limit();
         pool = pool_new(&options->pool, &error);
         if (!pool)

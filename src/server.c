@@ -269,30 +269,41 @@ static void give_reserve(Server *server) {
                 descriptor_clear(&server->reserve[i]);
 }
 
-Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
-        g_autoptr(Server) server = g_new0(Server, 1);
-        g_autofree char *complaint = NULL;
+/*
+ * From here on the signals that end the daemon are asked for, by all threads that come. Not before: reading a large pool
+ * takes its time, and may be ended as by default.
+ */
+static bool take_signals(Server *server, GError **error) {
         sigset_t signals;
-        bool started;
 
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGHUP);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
         server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
-        keep_reserve(server);
-        if (server->signals < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for signals: %s",
-                            g_strerror(errno));
-                return NULL;
-        }
+        if (server->signals >= 0)
+                return true;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for signals: %s", g_strerror(errno));
+        return false;
+}
+
+Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
+        g_autoptr(Server) server = g_new0(Server, 1);
+        g_autofree char *complaint = NULL;
+        bool started;
+
+        server->signals = -1;
+        for (int i = 0; i < RESERVE; i++)
+                server->reserve[i] = -1;
         if (!set_root_policy(options, pool, error))
                 return NULL;
         if (options->namespaces && !(server->namespaces = namespaces_new(pool, error)))
                 return NULL;
         server->registry = make_registry(pool, error);
-        if (!server->registry)
+        if (!server->registry || !take_signals(server, error))
                 return NULL;
+        keep_reserve(server);
         server->handles = handles_new();
         server->credentials = credentials_new();
         server->operations = (Operations){
