@@ -146,9 +146,6 @@ static int write_rule(const Query *query, const Rule *rule) {
         return result;
 }
 
-#define BUSY_TRIES 10
-#define BUSY_PAUSE 2000 /* microseconds */
-
 /* By the owner alone, and while no handle is added: whoever opens the region finds the rule in force, or not begun. */
 static int set_rule(const Query *query, const Rule *rule) {
         const AttributeTarget *target = query->target;
@@ -156,18 +153,13 @@ static int set_rule(const Query *query, const Rule *rule) {
 
         if (target->caller != 0 && target->caller != query->st.st_uid)
                 return -EPERM;
-        /* What was closed just before the call may still be on its way to us. */
-        for (int tries = 1;; tries++) {
-                result = registry_exclude(target->registry, target->id,
-                                          rule->sealed == 1 ? REGISTRY_WITHOUT_WRITERS : REGISTRY_ANY);
-                if (result == 0) {
-                        result = write_rule(query, rule);
-                        registry_include(target->registry, target->id, false);
-                }
-                if (result != -EBUSY || tries == BUSY_TRIES)
-                        return result;
-                g_usleep(BUSY_PAUSE);
-        }
+        result = registry_exclude(target->registry, target->id,
+                                  rule->sealed == 1 ? REGISTRY_WITHOUT_WRITERS : REGISTRY_ANY);
+        if (result < 0)
+                return result;
+        result = write_rule(query, rule);
+        registry_include(target->registry, target->id, false);
+        return result;
 }
 
 static int set_lifetime(const Query *query, const char *value) {

@@ -63,7 +63,7 @@
  *
  * Writing makes an empty region persisted: the value is the number of a descriptor that the calling thread has open, in
  * decimal digits; for reading and writing, or for reading alone, which is then all that the region allows. By the owner and
- * root alone. Nobody may have the region open meanwhile: it is made by mknod(2).
+ * root alone. Nobody may have the region open meanwhile: it is made by mknod(2), or closed before.
  *
  *   EBADF       the caller has no such descriptor, or one of O_PATH
  *   EACCES      the descriptor cannot read, or the caller may not open the file that it is on (also other errors of open(2))
