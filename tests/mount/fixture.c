@@ -14,6 +14,9 @@
 #define USER 65534
 #define GROUP 65534
 
+/* In the environment: the path of regionctl, so that shell commands find it too. */
+#define REGIONCTL "REGIONCTL"
+
 static struct {
         Mode mode;
         char *program;
@@ -28,6 +31,11 @@ Mode fixture_mode(void) {
 
 const char *fixture_program(void) {
         return fixture.program;
+}
+
+const char *fixture_regionctl(void) {
+        ck_assert_msg(g_getenv(REGIONCTL), "the environment does not say where " REGIONCTL " is");
+        return g_getenv(REGIONCTL);
 }
 
 const char *fixture_mountpoint(void) {
@@ -239,20 +247,35 @@ static int run_suite(const char *name, void (*add)(Suite *suite)) {
         return failed ? 1 : 0;
 }
 
-/* In a process of its own, as it does not come back; with a copy of the program, as the original may be out of reach. */
+/* The path of the copy. */
+static char *copy_program(const char *program, const char *directory) {
+        g_autofree char *name = g_path_get_basename(program);
+        g_autofree char *contents = NULL;
+        char *copy = g_build_filename(directory, name, NULL);
+        gsize length;
+
+        if (!g_file_get_contents(program, &contents, &length, NULL) ||
+            !g_file_set_contents(copy, contents, length, NULL) || chmod(copy, 0755) < 0)
+                g_error("cannot copy %s to %s", program, copy);
+        return copy;
+}
+
+/* In a process of its own, as it does not come back; with copies of programs, as the originals may be out of reach. */
 static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         g_autofree char *directory = g_dir_make_tmp("regionfs-program-XXXXXX", NULL);
-        g_autofree char *contents = NULL;
-        char *copy = g_build_filename(directory, "regionfs", NULL);
-        gsize length;
+        g_autofree char *regionctl = NULL;
+        char *regionfs = copy_program(fixture.program, directory);
         pid_t process;
         int status;
 
-        if (!g_file_get_contents(fixture.program, &contents, &length, NULL) ||
-            !g_file_set_contents(copy, contents, length, NULL) || chmod(copy, 0755) < 0 || chmod(directory, 0755) < 0)
-                g_error("cannot copy %s to %s", fixture.program, copy);
+        if (g_getenv(REGIONCTL)) {
+                regionctl = copy_program(g_getenv(REGIONCTL), directory);
+                g_setenv(REGIONCTL, regionctl, true);
+        }
+        if (chmod(directory, 0755) < 0)
+                g_error("cannot open %s to others", directory);
         free(fixture.program);
-        fixture.program = copy;
+        fixture.program = regionfs;
         process = fork();
         if (process == 0) {
                 if (setgroups(0, NULL) < 0 || setgid(GROUP) < 0 || setuid(USER) < 0)
@@ -263,7 +286,9 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
                 exit(run_suite(name, add));
         }
         waitpid(process, &status, 0);
-        unlink(copy);
+        unlink(regionfs);
+        if (regionctl)
+                unlink(regionctl);
         rmdir(directory);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

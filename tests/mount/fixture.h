@@ -28,6 +28,9 @@ Mode fixture_mode(void);
 /* The daemon's program. */
 const char *fixture_program(void);
 
+/* regionctl: its path, which is also in the environment as REGIONCTL. */
+const char *fixture_regionctl(void);
+
 /* Mounts with further options ("a,b=c" or NULL), and unmounts. Fails the test where that does not go well. */
 void fixture_mount(const char *options);
 void fixture_unmount(void);
