@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include "size.h"
+
 #define FUSE_USE_VERSION 317
 #include <errno.h>
 #include <fuse_log.h>
@@ -54,37 +56,19 @@ static bool refuse(GError **error, const char *name, const char *value, const ch
 static bool parse_size(Options *options, const char *value, GError **error) {
         static const char allowed[] = "a size is a number of bytes from 1 on, with k, m, g or t behind it for powers of "
                                       "1024, or a percentage of the machine's memory from 1% to 100%";
-        static const char units[] = "kmgt";
-        const char *unit;
-        char *end;
-        guint64 number;
+        guint64 percent = 0;
+        uint64_t size = 0;
 
-        if (!g_ascii_isdigit(*value))
-                return refuse(error, "size", value, allowed);
-        errno = 0;
-        number = g_ascii_strtoull(value, &end, 10);
-        if (errno || number == 0)
-                return refuse(error, "size", value, allowed);
-        options->pool.size = options->pool.size_percent = 0;
-        if (g_str_equal(end, "%")) {
-                if (number > 100)
+        if (g_str_has_suffix(value, "%")) {
+                g_autofree char *number = g_strndup(value, strlen(value) - 1);
+
+                if (!g_ascii_string_to_unsigned(number, 10, 1, 100, &percent, NULL))
                         return refuse(error, "size", value, allowed);
-                options->pool.size_percent = number;
-                return true;
-        }
-        if (*end) {
-                unit = strchr(units, g_ascii_tolower(*end));
-                if (!unit || end[1])
-                        return refuse(error, "size", value, allowed);
-                for (const char *step = units; step <= unit; step++) {
-                        if (number > G_MAXINT64 / 1024)
-                                return refuse(error, "size", value, allowed);
-                        number *= 1024;
-                }
-        }
-        if (number > G_MAXINT64)
+        } else if (!size_parse(value, &size) || size == 0) {
                 return refuse(error, "size", value, allowed);
-        options->pool.size = number;
+        }
+        options->pool.size = size;
+        options->pool.size_percent = percent;
         return true;
 }
 
