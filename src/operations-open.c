@@ -113,14 +113,31 @@ static int attach(const Operations *operations, fuse_ino_t id, int node, int *co
 }
 
 /*
+ * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would stand
+ * in the way of a seal all the time, so a file that was made here is registered by its path.
+ */
+static int keep_path(int *fd) {
+        char path[DESCRIPTOR_PATH_MAX];
+        int reopened = open(descriptor_path(*fd, path), O_PATH | O_CLOEXEC);
+
+        if (reopened < 0)
+                return -errno;
+        descriptor_clear(fd);
+        *fd = reopened;
+        return 0;
+}
+
+/*
  * Replies to create and tmpfile, for a file that fd is open on. fd and ref are taken over as far as needed. 0, or -errno
  * with the reply still to be made.
  */
 static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct fuse_entry_param entry;
-        int result;
+        int result = operations->passthrough ? keep_path(fd) : 0;
 
+        if (result < 0)
+                return result;
         operations_fill_entry(operations, ref, *fd, st, &entry);
         result = attach(operations, entry.ino, *fd, fd, file);
         if (result < 0) {

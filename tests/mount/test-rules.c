@@ -203,6 +203,24 @@ START_TEST(a_sealed_region_is_final) {
 }
 END_TEST
 
+/* Its maker may have gone on reading it all the time. */
+START_TEST(the_maker_of_a_region_keeps_no_writer) {
+        static const int flags[] = { O_CREAT | O_EXCL, O_TMPFILE };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+                int fd = must_open(flags[i] & O_EXCL ? in_mount("made") : fixture_mountpoint(), O_RDWR | flags[i], 0600);
+                g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
+                int reader = must_open(path, O_RDONLY, 0);
+
+                must_fail(fsetxattr(reader, REGIONFS_ATTRIBUTE_SEALED, "1", 1, 0), EBUSY);
+                must(close(fd));
+                while (fsetxattr(reader, REGIONFS_ATTRIBUTE_SEALED, "1", 1, 0) < 0)
+                        ck_assert_int_eq(errno, EBUSY);
+                must(close(reader));
+        }
+}
+END_TEST
+
 START_TEST(a_view_in_another_process_keeps_it_open) {
         int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600), ready[2];
         char byte;
@@ -278,6 +296,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, no_room_is_said_at_once_and_changes_nothing);
         tcase_add_test(tests, directories_and_the_mount_commit_by_default);
         tcase_add_test(tests, a_sealed_region_is_final);
+        tcase_add_test(tests, the_maker_of_a_region_keeps_no_writer);
         tcase_add_test(tests, a_view_in_another_process_keeps_it_open);
         tcase_add_test(tests, sealing_races_with_writers);
 }
