@@ -10,6 +10,8 @@ static const struct {
         const char *summary;
 } verbs[] = {
         { "rm", verb_rm, "remove regions" },
+        { "seal", verb_seal, "make regions final" },
+        { "set", verb_set, "change attributes of regions" },
 };
 
 static void print_help(void) {
