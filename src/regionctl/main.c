@@ -9,9 +9,11 @@ static const struct {
         int (*run)(char **arguments);
         const char *summary;
 } verbs[] = {
+        { "create", verb_create, "make a region" },
         { "rm", verb_rm, "remove regions" },
         { "seal", verb_seal, "make regions final" },
         { "set", verb_set, "change attributes of regions" },
+        { "wait", verb_wait, "wait for a region to come or go" },
 };
 
 static void print_help(void) {

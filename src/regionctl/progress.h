@@ -1,0 +1,23 @@
+#pragma once
+
+/* How far long work has come, on stderr if that is a terminal. Nothing is written otherwise. */
+
+#include <glib.h>
+#include <stdint.h>
+
+typedef struct Progress {
+        const char *what; /* borrowed: "copying" */
+        uint64_t total;   /* bytes; 0: not known beforehand */
+        gint64 drawn;     /* when it was last drawn; 0: not yet */
+        gboolean on;
+} Progress;
+
+void progress_init(Progress *progress, const char *what, uint64_t total);
+
+/* So many bytes are done. Draws ten times a second at most. */
+void progress_show(Progress *progress, uint64_t done);
+
+/* Takes away what was drawn. */
+void progress_clear(Progress *progress);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Progress, progress_clear)
