@@ -19,7 +19,8 @@ static const Usage usage = {
         .arguments = "NAME [-- COMMAND...]",
         .summary = "Makes a region. It appears under its name complete, or not at all.",
         .details = "A COMMAND is run in place of regionctl, with a handle on the region: the environment's\n"
-                   HANDLE_VARIABLE " has its number. With --lifetime handles the region ends with it.\n"
+                   HANDLE_VARIABLE " has its number. With --lifetime handles the region ends with it; without a\n"
+                   "COMMAND it waits for its first user, and ends with the last one.\n"
                    "\n"
                    "Examples:\n"
                    "  regionctl create /run/regions/a --size 1m\n"

@@ -15,25 +15,28 @@
 /* How much is copied at once. */
 #define COPIED_AT_ONCE (1 << 20)
 
-static gboolean is_committed(const char *path) {
-        static const char committed[] = "committed";
-        char value[sizeof(committed)];
-        ssize_t size = getxattr(path, REGIONFS_ATTRIBUTE_ALLOCATION, value, sizeof(value));
+/* The daemon hears of a close a moment after the client: for how long that is waited for, and how often. */
+#define CLOSE_PATIENCE_US (10 * G_USEC_PER_SEC)
+#define CLOSE_INTERVAL_US 1000
 
-        return size == (ssize_t)strlen(committed) && memcmp(value, committed, size) == 0;
+static gboolean has_value(const Draft *draft, const char *attribute, const char *expected) {
+        char path[DESCRIPTOR_PATH_MAX], value[64];
+        ssize_t size = getxattr(descriptor_path(draft->fd, path), attribute, value, sizeof(value));
+
+        return size == (ssize_t)strlen(expected) && memcmp(value, expected, size) == 0;
+}
+
+static int set(const Draft *draft, const char *attribute, const char *value) {
+        Setting setting;
+
+        setting_init(&setting, attribute, value, attribute);
+        return setting_apply(&setting, draft->fd);
 }
 
 int draft_set_rules(const Draft *draft, const Plan *plan) {
-        Setting committed;
-        int result = 0;
+        int result = plan->lifetime.kind ? setting_apply(&plan->lifetime, draft->fd) : 0;
 
-        if (plan->lifetime.kind)
-                result = setting_apply(&plan->lifetime, draft->fd);
-        if (result == 0 && plan->committed) {
-                setting_init(&committed, "allocation", "committed", "--committed");
-                result = setting_apply(&committed, draft->fd);
-        }
-        return result;
+        return result == 0 && plan->committed ? set(draft, "allocation", "committed") : result;
 }
 
 /* Whether a signal waits that is held back: see persisted.c. */
@@ -50,7 +53,7 @@ int draft_lengthen(const Draft *draft, uint64_t from, uint64_t to) {
 
         progress_init(&progress, "committing", to - from);
         descriptor_path(draft->fd, path);
-        if (to > from && to - from > STEP && is_committed(path)) {
+        if (to > from && to - from > STEP && has_value(draft, REGIONFS_ATTRIBUTE_ALLOCATION, "committed")) {
                 for (uint64_t length = from; to - length > STEP; length += STEP) {
                         if (is_interrupted())
                                 return -EINTR;
@@ -107,35 +110,42 @@ static Status copy(const Draft *draft, const Plan *plan, int source) {
         return complain(STATUS_FAILED, "cannot read %s: %s", plan->sealed_from, g_strerror(errno));
 }
 
-/* A handle that cannot write takes the place of the one that can, which would be in the way of the seal. */
-static int seal(Draft *draft) {
+/* Another descriptor of the region takes the place of the handle. left: how many handles there are then. */
+static int reopen(Draft *draft, int flags, const char *left) {
+        gint64 until = g_get_monotonic_time() + CLOSE_PATIENCE_US;
         char path[DESCRIPTOR_PATH_MAX];
-        Setting sealed;
-        int reader = open(descriptor_path(draft->fd, path), O_RDONLY | O_CLOEXEC);
+        int reopened = open(descriptor_path(draft->fd, path), flags | O_CLOEXEC);
 
-        if (reader < 0)
+        if (reopened < 0)
                 return -errno;
         descriptor_clear(&draft->fd);
-        draft->fd = reader;
-        setting_init(&sealed, "sealed", "1", "--sealed-from");
-        return setting_apply(&sealed, draft->fd);
+        draft->fd = reopened;
+        while (!has_value(draft, REGIONFS_ATTRIBUTE_HANDLES, left) && g_get_monotonic_time() < until)
+                g_usleep(CLOSE_INTERVAL_US);
+        return 0;
 }
 
-static Status fill(Draft *draft, const Plan *plan, int source) {
-        mode_t mode, working_mode;
-        struct stat st;
-        Status status;
-        int result = 0;
+/* The handle that can write is in the way of the seal. */
+static int seal(Draft *draft) {
+        int result = reopen(draft, O_RDONLY, "1");
 
-        if (fstat(draft->fd, &st) < 0)
-                return complain_errno(errno, "create", plan->name);
-        mode = plan->mode.kind ? plan->mode.number : st.st_mode & 07777;
-        /* Setting rules asks for the right to write, reopening for that to read. */
-        working_mode = (st.st_mode & 07777) | 0600;
-        if (working_mode != (st.st_mode & 07777))
-                result = draft_set_mode(draft, working_mode);
-        if (result == 0)
-                result = draft_set_rules(draft, plan);
+        return result == 0 ? set(draft, "sealed", "1") : result;
+}
+
+/* The region ends with its handles, of which ours is to be none: only when it is gone are they counted. */
+static int leave(Draft *draft) {
+        int result = reopen(draft, O_PATH, "0");
+
+        return result == 0 ? set(draft, "lifetime", "handles") : result;
+}
+
+static Status fill(Draft *draft, const Plan *plan, int source, mode_t mode) {
+        int result = draft_set_rules(draft, plan);
+        gboolean leaves = !plan->wants_handle && has_value(draft, REGIONFS_ATTRIBUTE_LIFETIME, "handles");
+        Status status;
+
+        if (result == 0 && leaves)
+                result = set(draft, "lifetime", "kept");
         if (result == 0 && plan->size)
                 result = draft_lengthen(draft, 0, plan->length);
         if (result == 0 && source >= 0) {
@@ -144,7 +154,9 @@ static Status fill(Draft *draft, const Plan *plan, int source) {
                         return status;
                 result = seal(draft);
         }
-        if (result == 0 && mode != working_mode)
+        if (result == 0 && leaves)
+                result = leave(draft);
+        if (result == 0)
                 result = draft_set_mode(draft, mode);
         return result < 0 ? complain_errno(-result, "create", plan->name) : STATUS_DONE;
 }
@@ -152,6 +164,8 @@ static Status fill(Draft *draft, const Plan *plan, int source) {
 static Status make_nameless(Draft *draft, const Plan *plan) {
         g_autofree char *directory = g_path_get_dirname(plan->name);
         auto_descriptor source = -1;
+        struct stat st;
+        int result;
 
         if (plan->sealed_from) {
                 source = g_str_equal(plan->sealed_from, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) :
@@ -160,9 +174,13 @@ static Status make_nameless(Draft *draft, const Plan *plan) {
                         return complain(STATUS_FAILED, "cannot open %s: %s", plan->sealed_from, g_strerror(errno));
         }
         draft->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, plan->mode.kind ? 0600 : 0666);
-        if (draft->fd < 0)
+        if (draft->fd < 0 || fstat(draft->fd, &st) < 0)
                 return complain_errno(errno, "create", plan->name);
-        return fill(draft, plan, source);
+        /* Setting rules asks for the right to write, reopening for that to read: the umask may have taken them away. */
+        result = draft_set_mode(draft, (st.st_mode & 07777) | 0600);
+        if (result < 0)
+                return complain_errno(-result, "create", plan->name);
+        return fill(draft, plan, source, plan->mode.kind ? plan->mode.number : st.st_mode & 07777);
 }
 
 Status draft_make(Draft *draft, const Plan *plan) {

@@ -14,16 +14,20 @@
 static const Usage usage = {
         .arguments = "NAME",
         .summary = "Waits until there is a region of this name, or, with --gone, until there is none.",
-        .details = "The directory has to be there, and to stay where it is.\n"
+        .details = "The directory has to be there, and to stay where it is. To see a region go takes the right to read\n"
+                   "it.\n"
                    "\n"
                    "Examples:\n"
                    "  regionctl wait /run/regions/a && cat /run/regions/a\n"
                    "  regionctl wait /run/regions/job --gone --timeout 2.5 || echo it still runs\n",
 };
 
-/* What the kernel tells of a directory, and of a region: that may lose its last name unseen by the directory's watch. */
+/*
+ * What the kernel tells of a directory and of a region. It does not tell the directory when a region ends by itself, but
+ * the region.
+ */
 #define OF_DIRECTORY                                                                                                   \
-        (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
+        (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define OF_REGION (IN_DELETE_SELF | IN_ATTRIB | IN_DONT_FOLLOW)
 
 /* What is being waited for. */
@@ -99,13 +103,12 @@ static int await_events(const Wait *wait) {
         return result < 0 ? -errno : result;
 }
 
-/* Whether it is as it is waited for; -errno where that cannot be seen. */
+/* Whether it is as it is waited for; -errno where that cannot be seen. Watched before it is looked for. */
 static int is_reached(const Wait *wait) {
         struct stat st;
 
-        /* Watched before it is looked for. Who may not read the region has the directory's watch alone. */
-        if (wait->gone)
-                inotify_add_watch(wait->events, wait->path, OF_REGION);
+        if (wait->gone && inotify_add_watch(wait->events, wait->path, OF_REGION) < 0 && errno != ENOENT && errno != ESTALE)
+                return -errno;
         if (lstat(wait->path, &st) == 0)
                 return !wait->gone;
         return errno == ENOENT || errno == ESTALE ? wait->gone : -errno;
@@ -117,6 +120,13 @@ static Status lost_directory(const Wait *wait, News news) {
         if (news & NEWS_MOVED)
                 return complain(STATUS_NOT_FOUND, "the directory %s has been moved away", wait->directory);
         return complain(STATUS_FAILED, "the regionfs mount with %s has ended", wait->directory);
+}
+
+static Status unwatchable(int code, const char *path) {
+        if (code == ENOSPC)
+                return complain(STATUS_FAILED, "cannot watch %s: the user has no watch left (sysctl "
+                                               "fs.inotify.max_user_watches)", path);
+        return complain_errno(code, "watch", path);
 }
 
 static Status wait_for(const Wait *wait) {
@@ -132,7 +142,7 @@ static Status wait_for(const Wait *wait) {
                 if (result == 0)
                         result = await_events(wait);
                 if (result < 0)
-                        return complain_errno(-result, "wait for", wait->path);
+                        return unwatchable(-result, wait->path);
                 if (result == 0)
                         return complain(STATUS_TIMEOUT, "%s is %s: the time is up", wait->path,
                                         wait->gone ? "still there" : "not there");
@@ -149,7 +159,7 @@ static Status watch(Wait *wait) {
         if (wait->events < 0)
                 return complain_errno(errno, "watch", wait->directory);
         wait->of_directory = inotify_add_watch(wait->events, wait->directory, OF_DIRECTORY);
-        return wait->of_directory < 0 ? complain_errno(errno, "watch", wait->directory) : STATUS_DONE;
+        return wait->of_directory < 0 ? unwatchable(errno, wait->directory) : STATUS_DONE;
 }
 
 static Status take_timeout(Wait *wait, const char *timeout) {
