@@ -50,7 +50,7 @@ static Status check_contents(const Given *given) {
         if (given->sealed_from && given->from_file)
                 return complain(STATUS_USAGE, "--sealed-from and --from-file cannot go together: give one of them");
         if (given->sealed_from && given->size)
-                return complain(STATUS_USAGE, "--size is not allowed with --sealed-from: the length is that of the file");
+                return complain(STATUS_USAGE, "--size is not allowed with --sealed-from: the length is the file's");
         if (!given->sealed_from && !given->from_file && !given->size)
                 return complain(STATUS_USAGE, "create needs --size, --sealed-from or --from-file: see regionctl create "
                                               "--help");
@@ -96,9 +96,10 @@ static Status take_name(Plan *plan, char **arguments) {
         if (!plan->name)
                 return complain(STATUS_USAGE, "create needs the NAME of a region: see regionctl create --help");
         if (!*plan->name || g_str_has_suffix(plan->name, "/"))
-                return complain(STATUS_USAGE, "\"%s\" is not allowed: it takes the path of a region to be made", plan->name);
+                return complain(STATUS_USAGE, "\"%s\" is not allowed: it takes the path of a region to be made",
+                                plan->name);
         if (arguments[2])
-                return complain(STATUS_USAGE, "create makes one region, so %s is too much: a COMMAND comes behind \"--\"",
+                return complain(STATUS_USAGE, "create makes one region, so %s is too much (a COMMAND comes behind --)",
                                 arguments[2]);
         return STATUS_DONE;
 }
@@ -185,19 +186,20 @@ static Status run(char **command, int handle) {
 int verb_create(char **arguments) {
         g_auto(Given) given = { NULL };
         const GOptionEntry options[] = {
-                { "size", 's', 0, G_OPTION_ARG_STRING, &given.size, "Length: bytes, with k, m, g or t for powers of 1024",
-                  "SIZE" },
-                { "mode", 'm', 0, G_OPTION_ARG_STRING, &given.mode, "Permissions, octal (default: as umask has it)",
-                  "MODE" },
-                { "committed", 'c', 0, G_OPTION_ARG_NONE, &given.committed, "With all its memory from the start", NULL },
+                { "size", 's', 0, G_OPTION_ARG_STRING, &given.size,
+                  "Length: bytes, with k, m, g or t for powers of 1024", "SIZE" },
+                { "mode", 'm', 0, G_OPTION_ARG_STRING, &given.mode,
+                  "Permissions, octal (default: as umask has it, or as FILE's)", "MODE" },
+                { "committed", 'c', 0, G_OPTION_ARG_NONE, &given.committed,
+                  "With all its memory from the start", NULL },
                 { "lifetime", 'l', 0, G_OPTION_ARG_STRING, &given.lifetime,
                   "Ends when it is removed (kept), or with its last handle and view (handles)", "WHEN" },
                 { "sealed-from", 0, 0, G_OPTION_ARG_FILENAME, &given.sealed_from,
                   "Its contents are those of FILE (\"-\": standard input), and final", "FILE" },
                 { "from-file", 0, 0, G_OPTION_ARG_FILENAME, &given.from_file,
                   "Its memory is FILE itself: what is written to it is in FILE", "FILE" },
-                { "or-open", 'o', 0, G_OPTION_ARG_NONE, &given.or_open, "If the name is taken, take what it names as it is",
-                  NULL },
+                { "or-open", 'o', 0, G_OPTION_ARG_NONE, &given.or_open,
+                  "If there is such a region, take it as it is", NULL },
                 { NULL },
         };
         char **command = cut_command(arguments);

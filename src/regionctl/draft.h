@@ -42,8 +42,8 @@ void draft_clear(Draft *draft);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Draft, draft_clear)
 
 /*
- * Steps of making one, in this order. Rules are followed by the length, from what it is to the plan's, and last comes the
- * mode, as it may forget our own rights. 0 or -errno.
+ * Steps of making one, in this order: rules, the length (from what it is), and last the mode, as it may forget our own
+ * rights. 0 or -errno. -EINTR where a signal waits that is held back.
  */
 int draft_set_rules(const Draft *draft, const Plan *plan);
 int draft_lengthen(const Draft *draft, uint64_t from, uint64_t to);

@@ -101,15 +101,18 @@ static int fill(Draft *draft, const Plan *plan, const struct stat *source) {
 }
 
 Status persisted_make(Draft *draft, const Plan *plan) {
-        auto_descriptor source = open_writable(plan->from_file);
+        auto_descriptor source = -1;
         Status status = STATUS_DONE;
         struct stat st;
         int result;
 
+        /* Looked at before, as opening another kind of file can take for ever. */
+        if (stat(plan->from_file, &st) == 0 && !S_ISREG(st.st_mode))
+                return complain(STATUS_USAGE, "--from-file=%s is not allowed: it takes a regular file",
+                                plan->from_file);
+        source = open_writable(plan->from_file);
         if (source < 0 || fstat(source, &st) < 0)
                 return complain(STATUS_FAILED, "cannot open %s: %s", plan->from_file, g_strerror(errno));
-        if (!S_ISREG(st.st_mode))
-                return complain(STATUS_USAGE, "--from-file=%s is not allowed: it takes a regular file", plan->from_file);
         result = make_stub(draft, plan);
         if (result == 0)
                 status = attach_source(draft, plan, source);

@@ -41,7 +41,7 @@ void progress_show(Progress *progress, uint64_t done) {
         gint64 now = g_get_monotonic_time();
         int columns;
 
-        if (!progress->on || (progress->drawn && now - progress->drawn < INTERVAL_US))
+        if (!progress->on || done == progress->total || (progress->drawn && now - progress->drawn < INTERVAL_US))
                 return;
         progress->drawn = now;
         columns = width();

@@ -14,7 +14,7 @@ typedef struct Progress {
 
 void progress_init(Progress *progress, const char *what, uint64_t total);
 
-/* So many bytes are done. Draws ten times a second at most. */
+/* So many bytes are done. Draws ten times a second at most, and no work that is at its end. */
 void progress_show(Progress *progress, uint64_t done);
 
 /* Takes away what was drawn. */

@@ -16,8 +16,8 @@ static const Usage usage = {
                    "  mode=MODE                     permissions, octal\n"
                    "  sealed=1                      contents and length are final; not of a directory\n"
                    "\n"
-                   "Nothing is changed unless all names and values are good. A NAME with \"=\" in it is written with a\n"
-                   "slash before that, as in ./a=b.\n"
+                   "Nothing is changed unless all names and values are good. A NAME with \"=\" in it is written with\n"
+                   "a slash before that, as in ./a=b.\n"
                    "\n"
                    "Examples:\n"
                    "  regionctl set /run/regions/a lifetime=handles allocation=committed length=1m\n"
@@ -111,7 +111,7 @@ static Status apply(const Change *change, const Target *target) {
                 int result = setting_apply(setting, target->fd);
 
                 if (result < 0) {
-                        g_autofree char *what = g_strdup_printf("set the %s of", setting_name(setting));
+                        g_autofree char *what = g_strdup_printf("set %s of", setting_name(setting));
 
                         return complain_errno(-result, what, target->name);
                 }
@@ -123,7 +123,7 @@ int verb_set(char **arguments) {
         g_auto(GStrv) resets = NULL;
         const GOptionEntry options[] = {
                 { "reset", 'r', 0, G_OPTION_ARG_STRING_ARRAY, &resets,
-                  "Back to what it is at first: lifetime (kept) or allocation (delayed); may be repeated", "ATTRIBUTE" },
+                  "Back to the first value: lifetime (kept) or allocation (delayed); may be repeated", "ATTRIBUTE" },
                 { NULL },
         };
         g_auto(Change) change;

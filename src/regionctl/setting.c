@@ -112,8 +112,8 @@ Status setting_init_reset(Setting *setting, const char *attribute) {
 Status setting_fits(const Setting *setting, mode_t mode, const char *name) {
         if (S_ISREG(mode) || (S_ISDIR(mode) && setting->kind->of_directories))
                 return STATUS_DONE;
-        return complain(STATUS_USAGE, "%s is not a region: %s can be set for regions%s alone", name, setting->kind->name,
-                        setting->kind->of_directories ? " and directories" : "");
+        return complain(STATUS_USAGE, "%s is not a region: %s can be set for regions%s alone", name,
+                        setting->kind->name, setting->kind->of_directories ? " and directories" : "");
 }
 
 int setting_apply(const Setting *setting, int fd) {

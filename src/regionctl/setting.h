@@ -27,7 +27,10 @@ Status setting_init_reset(Setting *setting, const char *attribute);
 /* Whether a file of this mode (st_mode) has the attribute. Says that it has not, and returns STATUS_USAGE. */
 Status setting_fits(const Setting *setting, mode_t mode, const char *name);
 
-/* Makes it so for what fd is open on, which may be O_PATH. 0 or -errno. Waits a moment for the last writer before a seal. */
+/*
+ * Makes it so for what fd is open on, which may be O_PATH. 0 or -errno. A seal waits for the last writer: a tenth of a
+ * second at most.
+ */
 int setting_apply(const Setting *setting, int fd);
 
 /* The attribute's name, as in "lifetime". */

@@ -14,8 +14,8 @@
 static const Usage usage = {
         .arguments = "NAME",
         .summary = "Waits until there is a region of this name, or, with --gone, until there is none.",
-        .details = "The directory has to be there, and to stay where it is. To see a region go takes the right to read\n"
-                   "it.\n"
+        .details = "The directory has to be there, and to stay where it is. To see a region go takes the right to\n"
+                   "read it.\n"
                    "\n"
                    "Examples:\n"
                    "  regionctl wait /run/regions/a && cat /run/regions/a\n"
@@ -23,8 +23,8 @@ static const Usage usage = {
 };
 
 /*
- * What the kernel tells of a directory and of a region. It does not tell the directory when a region ends by itself, but
- * the region.
+ * What the kernel tells of a directory and of a region. That a region ends by itself is told of the region, and not of
+ * its directory.
  */
 #define OF_DIRECTORY                                                                                                   \
         (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
@@ -103,15 +103,19 @@ static int await_events(const Wait *wait) {
         return result < 0 ? -errno : result;
 }
 
+static gboolean is_missing(int code) {
+        return code == ENOENT || code == ESTALE;
+}
+
 /* Whether it is as it is waited for; -errno where that cannot be seen. Watched before it is looked for. */
 static int is_reached(const Wait *wait) {
         struct stat st;
 
-        if (wait->gone && inotify_add_watch(wait->events, wait->path, OF_REGION) < 0 && errno != ENOENT && errno != ESTALE)
+        if (wait->gone && inotify_add_watch(wait->events, wait->path, OF_REGION) < 0 && !is_missing(errno))
                 return -errno;
         if (lstat(wait->path, &st) == 0)
                 return !wait->gone;
-        return errno == ENOENT || errno == ESTALE ? wait->gone : -errno;
+        return is_missing(errno) ? wait->gone : -errno;
 }
 
 static Status lost_directory(const Wait *wait, News news) {
@@ -194,8 +198,8 @@ int verb_wait(char **arguments) {
         g_auto(Mount) mount = MOUNT_INIT;
         const GOptionEntry options[] = {
                 { "gone", 'g', 0, G_OPTION_ARG_NONE, &wait.gone, "Until there is no such region", NULL },
-                { "timeout", 't', 0, G_OPTION_ARG_STRING, &timeout, "Give up after so long, with exit status 8 (fractions "
-                  "are allowed)", "SECONDS" },
+                { "timeout", 't', 0, G_OPTION_ARG_STRING, &timeout,
+                  "Give up after so long, with exit status 8; fractions are allowed", "SECONDS" },
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);

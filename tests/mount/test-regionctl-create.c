@@ -168,7 +168,8 @@ END_TEST
 START_TEST(or_open_races_with_others) {
         expect(0, NULL, "for i in 1 2 3; do\n"
                         "  for j in 1 2 3 4 5 6 7 8; do\n"
-                        "    $ctl create a --size 4k --or-open -- sh -c 'test $(stat -Lc %s /dev/fd/$REGIONFS_FD) = 4096' || echo bad\n"
+                        "    $ctl create a --size 4k --or-open -- "
+                        "sh -c 'test $(stat -Lc %s /dev/fd/$REGIONFS_FD) = 4096' || echo bad\n"
                         "  done &\n"
                         "done\n"
                         "for j in 1 2 3 4 5 6 7 8 9 10 11 12; do $ctl rm --force a || echo bad; sleep 0.01; done\n"
@@ -179,7 +180,8 @@ END_TEST
 
 /* What regionctl writes to a terminal of 40 columns; fails the test unless it ends well. To be freed. */
 static char *on_terminal(const char *script) {
-        g_autofree char *all = g_strdup_printf("cd '%s'; ctl='%s'; %s", fixture_mountpoint(), fixture_regionctl(), script);
+        g_autofree char *all = g_strdup_printf("cd '%s'; ctl='%s'; %s", fixture_mountpoint(), fixture_regionctl(),
+                                               script);
         struct winsize size = { .ws_row = 25, .ws_col = 40 };
         GString *said = g_string_new(NULL);
         char buffer[4096];
@@ -214,7 +216,7 @@ static void check_bar(const char *said, const char *what) {
 }
 
 START_TEST(long_work_shows_how_far_it_is) {
-        g_autofree char *copying = on_terminal("truncate -s 3m ../source; $ctl create a --sealed-from ../source; rm ../source");
+        g_autofree char *copying = on_terminal("truncate -s 3m ../s; $ctl create a --sealed-from ../s; rm ../s");
         g_autofree char *committing = on_terminal("$ctl create b --size 150m --committed");
         g_autofree char *piped = on_terminal("(echo 1; sleep 0.2; echo 2) | $ctl create c --sealed-from -");
         g_autofree char *short_work = on_terminal("$ctl create d --size 1t; $ctl create e --size 4k --committed");
@@ -287,7 +289,8 @@ END_TEST
 START_TEST(a_region_from_a_file_is_the_file) {
         struct stat st;
 
-        expect(0, "old", "printf 'old text' >../source; chmod 755 ../source; $ctl create a --from-file ../source; cat a");
+        expect(0, "old text", "printf 'old text' >../source; chmod 755 ../source\n"
+                              "$ctl create a --from-file ../source; cat a");
         ck_assert_uint_eq(must_stat("a").st_mode, S_IFREG | 0644);
         expect(0, "new text", "printf new | dd of=a conv=notrunc status=none; cat ../source");
         expect(0, NULL, "$ctl rm a; $ctl create b --from-file ../source --size 5k --committed --mode 600");
@@ -296,12 +299,13 @@ START_TEST(a_region_from_a_file_is_the_file) {
         ck_assert_uint_eq(st.st_mode, S_IFREG | 0600);
         check_attribute("b", REGIONFS_ATTRIBUTE_ALLOCATION, "committed");
         expect(0, "5120", "stat -c %s ../source");
-        expect(0, "new", "$ctl create c --from-file ../source -- sh -c 'head -c 3 <&$REGIONFS_FD; printf N >&$REGIONFS_FD'");
-        expect(0, "Ne", "od -c ../source; head -c 4 ../source | tail -c +4 | tr N N; printf Ne");
+        expect(0, NULL, "$ctl create c --from-file ../source -- sh -c 'printf N >&$REGIONFS_FD'");
+        expect(0, "New text", "tr -d '\\0' <../source");
         expect(2, "regular file", "$ctl create d --from-file /dev/null");
         expect(0, "cannot make a region of b", "$ctl create d --from-file b || rm ../source");
         /* The hidden name is not longer than names may be. */
-        expect(0, NULL, "echo >../source; n=$(printf %0255d 0); $ctl create $n --from-file ../source && rm $n b c ../source");
+        expect(0, NULL, "echo >../source; n=$(printf %0255d 0)\n"
+                        "$ctl create $n --from-file ../source && rm $n b c ../source");
         ck_assert_uint_eq(names(), 0);
 }
 END_TEST
