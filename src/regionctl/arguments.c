@@ -15,3 +15,7 @@ Status arguments_parse(char **arguments, const GOptionEntry *options, const Usag
                 return STATUS_DONE;
         return complain(STATUS_USAGE, "%s: see %s --help", error->message, program);
 }
+
+char **arguments_names(char **arguments) {
+        return arguments + (arguments[1] && g_str_equal(arguments[1], "--") ? 2 : 1);
+}

@@ -16,3 +16,6 @@ typedef struct Usage {
  * Says what is wrong and returns STATUS_USAGE otherwise.
  */
 Status arguments_parse(char **arguments, const GOptionEntry *options, const Usage *usage);
+
+/* The names among parsed arguments: what is behind the verb, and behind "--" if that is the first of it. */
+char **arguments_names(char **arguments);

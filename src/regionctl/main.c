@@ -10,6 +10,7 @@ static const struct {
         const char *summary;
 } verbs[] = {
         { "create", verb_create, "make a region" },
+        { "ls", verb_ls, "list regions" },
         { "rm", verb_rm, "remove regions" },
         { "seal", verb_seal, "make regions final" },
         { "set", verb_set, "change attributes of regions" },

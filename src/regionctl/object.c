@@ -1,0 +1,74 @@
+#include "object.h"
+
+#include "text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void object_add_text(JsonBuilder *builder, const char *name, const char *bytes) {
+        json_builder_set_member_name(builder, name);
+        if (!bytes) {
+                json_builder_add_null_value(builder);
+        } else if (g_utf8_validate(bytes, -1, NULL)) {
+                json_builder_add_string_value(builder, bytes);
+        } else {
+                g_autofree char *valid = g_utf8_make_valid(bytes, -1);
+                g_autofree char *exact = g_base64_encode((const guchar *)bytes, strlen(bytes));
+                g_autofree char *name_of_exact = g_strconcat(name, "_base64", NULL);
+
+                json_builder_add_string_value(builder, valid);
+                json_builder_set_member_name(builder, name_of_exact);
+                json_builder_add_string_value(builder, exact);
+        }
+}
+
+void object_add_number(JsonBuilder *builder, const char *name, gint64 number) {
+        json_builder_set_member_name(builder, name);
+        if (number < 0)
+                json_builder_add_null_value(builder);
+        else
+                json_builder_add_int_value(builder, number);
+}
+
+void object_add_flag(JsonBuilder *builder, const char *name, bool flag) {
+        json_builder_set_member_name(builder, name);
+        json_builder_add_boolean_value(builder, flag);
+}
+
+static void add_attribute(JsonBuilder *builder, const RegionInfo *info, RegionAttribute attribute) {
+        const char *name = region_attribute_name(attribute), *value = info->values[attribute];
+
+        /* Few regions have one. */
+        if (attribute == REGION_SOURCE && !value)
+                return;
+        if (value && region_attribute_kind(attribute) == REGION_NUMBER)
+                object_add_number(builder, name, region_info_number(info, attribute));
+        else if (value && region_attribute_kind(attribute) == REGION_FLAG)
+                object_add_flag(builder, name, region_info_number(info, attribute) == 1);
+        else
+                object_add_text(builder, name, value);
+}
+
+void object_begin_region(JsonBuilder *builder, const RegionInfo *info) {
+        g_autofree char *owner = text_user(info->st.st_uid), *group = text_group(info->st.st_gid);
+        g_autofree char *mode = g_strdup_printf("%04o", info->st.st_mode & 07777);
+
+        json_builder_begin_object(builder);
+        object_add_text(builder, "name", info->name);
+        object_add_text(builder, "path", info->path);
+        object_add_text(builder, "type", region_info_type(info));
+        for (int i = 0; i < REGION_ATTRIBUTES; i++)
+                add_attribute(builder, info, i);
+        object_add_text(builder, "owner", owner);
+        object_add_number(builder, "uid", info->st.st_uid);
+        object_add_text(builder, "group", group);
+        object_add_number(builder, "gid", info->st.st_gid);
+        object_add_text(builder, "mode", mode);
+}
+
+void object_print(JsonBuilder *builder) {
+        g_autoptr(JsonNode) root = json_builder_get_root(builder);
+        g_autofree char *text = json_to_string(root, TRUE);
+
+        puts(text);
+}
