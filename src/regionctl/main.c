@@ -14,6 +14,8 @@ static const struct {
         { "rm", verb_rm, "remove regions" },
         { "seal", verb_seal, "make regions final" },
         { "set", verb_set, "change attributes of regions" },
+        { "stat", verb_stat, "tell all about a region" },
+        { "status", verb_status, "tell how a mount is" },
         { "wait", verb_wait, "wait for a region to come or go" },
 };
 

@@ -13,8 +13,12 @@ static char *find_directory(const char *path) {
         g_autofree char *parent = NULL;
         struct stat st;
 
+        errno = 0;
         if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
                 return realpath(path, NULL);
+        /* The path is that of a mount whose server has gone. */
+        if (errno == ENOTCONN)
+                return NULL;
         parent = g_path_get_dirname(path);
         return realpath(parent, NULL);
 }

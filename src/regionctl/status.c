@@ -1,0 +1,115 @@
+/* regionctl status: how regionfs mounts are. */
+#include "arguments.h"
+#include "mounts.h"
+#include "object.h"
+#include "pool-status.h"
+#include "text.h"
+#include "verbs.h"
+
+#include <stdio.h>
+
+static const Usage usage = {
+        .arguments = "[PATH...]",
+        .summary = "Tells how the regionfs mounts are that the paths lie in (default: all mounts).",
+        .details = "Examples:\n"
+                   "  regionctl status\n"
+                   "  regionctl status --json /run/regions | python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"regions\"])'\n"
+                   "\n"
+                   "Exit status 1 if a mount does not answer, as one whose server was killed.\n",
+};
+
+static void print_status(const Mount *mount, const PoolStatus *pool) {
+        g_autofree char *root = text_escape(mount->root);
+        g_autofree char *used = text_size(pool->used, true), *size = text_size(pool->size, true);
+        g_autofree char *available = text_size(pool->available, true);
+
+        printf("%s\n", root);
+        printf("  pool       %s of %s used (%u%%), %s available\n", used, size,
+               (unsigned)(pool->size ? pool->used * 100.0 / pool->size + 0.5 : 0), available);
+        printf("  regions    %" G_GINT64_FORMAT "; files of all kinds: %" G_GUINT64_FORMAT " of at most %" G_GUINT64_FORMAT "\n",
+               pool->regions, pool->files, pool->files_limit);
+        printf("  data path  %s\n", pool->passthrough ? "passthrough: straight to the memory" : "cached: through the page cache");
+        printf("  server     regionfs %s, process %" G_GINT64_FORMAT "\n", mount->version, pool->server_pid);
+        printf("  channel    FUSE connection %u\n", pool->channel);
+}
+
+static void add_status(JsonBuilder *builder, const Mount *mount, const PoolStatus *pool) {
+        json_builder_begin_object(builder);
+        object_add_text(builder, "mount", mount->root);
+        object_add_number(builder, "pool_size", pool->size);
+        object_add_number(builder, "pool_used", pool->used);
+        object_add_number(builder, "pool_available", pool->available);
+        object_add_number(builder, "regions", pool->regions);
+        object_add_number(builder, "files", pool->files);
+        object_add_number(builder, "files_limit", pool->files_limit);
+        object_add_flag(builder, "passthrough", pool->passthrough);
+        object_add_text(builder, "version", mount->version);
+        object_add_number(builder, "server_pid", pool->server_pid);
+        object_add_number(builder, "channel", pool->channel);
+        json_builder_end_object(builder);
+}
+
+static Status tell(const char *path, JsonBuilder *builder) {
+        g_auto(Mount) mount = MOUNT_INIT;
+        Status status = mount_find(&mount, path);
+        PoolStatus pool;
+        int result;
+
+        if (status != STATUS_DONE)
+                return status;
+        result = pool_status_read(&pool, &mount);
+        if (result < 0)
+                return complain_errno(-result, "ask", path);
+        if (builder)
+                add_status(builder, &mount, &pool);
+        else
+                print_status(&mount, &pool);
+        return STATUS_DONE;
+}
+
+static Status tell_all(char *const *paths, guint count, JsonBuilder *builder) {
+        Status status = STATUS_DONE;
+
+        for (guint i = 0; i < count; i++) {
+                Status of_this = tell(paths[i], builder);
+
+                if (status == STATUS_DONE)
+                        status = of_this;
+        }
+        return status;
+}
+
+int verb_status(char **arguments) {
+        g_autoptr(JsonBuilder) builder = NULL;
+        g_autoptr(GPtrArray) mounts = NULL;
+        g_autoptr(GError) error = NULL;
+        gboolean json = FALSE;
+        const GOptionEntry options[] = {
+                { "json", 0, 0, G_OPTION_ARG_NONE, &json, "An array of objects, for programs", NULL },
+                { NULL },
+        };
+        Status status = arguments_parse(arguments, options, &usage);
+        char **paths;
+
+        if (status != STATUS_DONE)
+                return status;
+        paths = arguments_names(arguments);
+        if (!*paths) {
+                mounts = mounts_list(&error);
+                if (!mounts)
+                        return complain(STATUS_FAILED, "%s", error->message);
+                if (mounts->len == 0 && !json)
+                        g_printerr("regionctl: there is no regionfs mount\n");
+        }
+        if (json) {
+                builder = json_builder_new();
+                json_builder_begin_array(builder);
+        }
+        status = mounts ? tell_all((char *const *)mounts->pdata, mounts->len, builder) :
+                          tell_all(paths, g_strv_length(paths), builder);
+        if (json) {
+                json_builder_end_array(builder);
+                object_print(builder);
+        }
+        return status;
+}
