@@ -1,5 +1,7 @@
 #include "mount.h"
 
+#include "mounts.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <regionfs/regionfs.h>
@@ -50,12 +52,17 @@ Status mount_find(Mount *mount, const char *path) {
                 strcpy(directory, parent);
         }
         size = getxattr(directory, REGIONFS_ATTRIBUTE_VERSION, version, sizeof(version));
-        if (size < 0) {
+        if (size < 0 && errno != ENODATA && errno != ENOTSUP && errno != EACCES) {
+                free(directory);
+                return complain_errno(errno, "ask the mount of", path);
+        }
+        /* Where the root may not be read, or only a directory of the mount is bound here, the kernel's table tells. */
+        if (size < 0 && !mounts_have(here.st_dev)) {
                 free(directory);
                 return outside(path);
         }
         mount->root = g_strdup(directory);
-        mount->version = g_strndup(version, size);
+        mount->version = size < 0 ? NULL : g_strndup(version, size);
         mount->device = here.st_dev;
         free(directory);
         return STATUS_DONE;

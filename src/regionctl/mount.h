@@ -8,7 +8,7 @@
 
 typedef struct Mount {
         char *root;    /* owned: absolute path of the mount's root directory */
-        char *version; /* owned: of the regionfs that serves it */
+        char *version; /* owned: of the regionfs that serves it; NULL where it does not tell */
         dev_t device;
 } Mount;
 

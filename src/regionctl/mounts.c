@@ -1,6 +1,6 @@
 #include "mounts.h"
 
-#include <stdbool.h>
+#include <sys/sysmacros.h>
 
 #define MOUNTINFO "/proc/self/mountinfo"
 #define TYPE "fuse.regionfs"
@@ -22,9 +22,9 @@ static const char *type_of(char **fields) {
         return "";
 }
 
-GPtrArray *mounts_list(GError **error) {
-        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-        g_autoptr(GHashTable) devices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+/* The lines of regionfs mounts, as fields: an array of char ** that frees them. NULL with error. */
+static GPtrArray *read_entries(GError **error) {
+        g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
         g_autofree char *text = NULL;
         g_auto(GStrv) lines = NULL;
 
@@ -34,13 +34,37 @@ GPtrArray *mounts_list(GError **error) {
         for (char **line = lines; *line; line++) {
                 g_auto(GStrv) fields = g_strsplit(*line, " ", -1);
 
+                if (g_strv_length(fields) > OPTIONAL && g_str_equal(type_of(fields), TYPE))
+                        g_ptr_array_add(entries, g_steal_pointer(&fields));
+        }
+        return g_steal_pointer(&entries);
+}
+
+GPtrArray *mounts_list(GError **error) {
+        g_autoptr(GPtrArray) entries = read_entries(error);
+        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+        g_autoptr(GHashTable) devices = g_hash_table_new(g_str_hash, g_str_equal);
+
+        if (!entries)
+                return NULL;
+        for (guint i = 0; i < entries->len; i++) {
+                char **fields = entries->pdata[i];
+
                 /* A directory of a mount that is bound elsewhere is no mount of its own, and tells nothing of it. */
-                if (g_strv_length(fields) <= OPTIONAL || !g_str_equal(type_of(fields), TYPE) ||
-                    !g_str_equal(fields[ROOT], "/"))
+                if (!g_str_equal(fields[ROOT], "/") || !g_hash_table_add(devices, fields[DEVICE]))
                         continue;
                 /* Spaces and the like are written as octal numbers. */
-                if (g_hash_table_add(devices, g_strdup(fields[DEVICE])))
-                        g_ptr_array_add(paths, g_strcompress(fields[MOUNTPOINT]));
+                g_ptr_array_add(paths, g_strcompress(fields[MOUNTPOINT]));
         }
         return g_steal_pointer(&paths);
+}
+
+bool mounts_have(dev_t device) {
+        g_autoptr(GPtrArray) entries = read_entries(NULL);
+        g_autofree char *text = g_strdup_printf("%u:%u", major(device), minor(device));
+
+        for (guint i = 0; entries && i < entries->len; i++)
+                if (g_str_equal(((char **)entries->pdata[i])[DEVICE], text))
+                        return true;
+        return false;
 }

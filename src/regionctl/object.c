@@ -30,9 +30,12 @@ void object_add_number(JsonBuilder *builder, const char *name, gint64 number) {
                 json_builder_add_int_value(builder, number);
 }
 
-void object_add_flag(JsonBuilder *builder, const char *name, bool flag) {
+void object_add_flag(JsonBuilder *builder, const char *name, gint64 flag) {
         json_builder_set_member_name(builder, name);
-        json_builder_add_boolean_value(builder, flag);
+        if (flag < 0)
+                json_builder_add_null_value(builder);
+        else
+                json_builder_add_boolean_value(builder, flag != 0);
 }
 
 static void add_attribute(JsonBuilder *builder, const RegionInfo *info, RegionAttribute attribute) {

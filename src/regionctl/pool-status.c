@@ -13,7 +13,7 @@ static int read_number(const char *path, const char *name, gint64 *number) {
 
         *number = -1;
         if (size < 0)
-                return errno == ENODATA ? 0 : -errno;
+                return errno == ENODATA || errno == EACCES ? 0 : -errno;
         value[size] = '\0';
         *number = g_ascii_strtoll(value, NULL, 10);
         return 0;
@@ -21,7 +21,6 @@ static int read_number(const char *path, const char *name, gint64 *number) {
 
 int pool_status_read(PoolStatus *status, const Mount *mount) {
         struct statvfs st;
-        gint64 passthrough;
         int result;
 
         if (statvfs(mount->root, &st) < 0)
@@ -38,8 +37,6 @@ int pool_status_read(PoolStatus *status, const Mount *mount) {
         if (result == 0)
                 result = read_number(mount->root, REGIONFS_ATTRIBUTE_SERVER_PID, &status->server_pid);
         if (result == 0)
-                result = read_number(mount->root, REGIONFS_ATTRIBUTE_PASSTHROUGH, &passthrough);
-        if (result == 0)
-                status->passthrough = passthrough == 1;
+                result = read_number(mount->root, REGIONFS_ATTRIBUTE_PASSTHROUGH, &status->passthrough);
         return result;
 }

@@ -22,14 +22,17 @@ static void print_status(const Mount *mount, const PoolStatus *pool) {
         g_autofree char *root = text_escape(mount->root);
         g_autofree char *used = text_size(pool->used, true), *size = text_size(pool->size, true);
         g_autofree char *available = text_size(pool->available, true);
+        g_autofree char *regions = text_size(pool->regions, false), *server = text_size(pool->server_pid, false);
 
         printf("%s\n", root);
         printf("  pool       %s of %s used (%u%%), %s available\n", used, size,
                (unsigned)(pool->size ? pool->used * 100.0 / pool->size + 0.5 : 0), available);
-        printf("  regions    %" G_GINT64_FORMAT "; files of all kinds: %" G_GUINT64_FORMAT " of at most %" G_GUINT64_FORMAT "\n",
-               pool->regions, pool->files, pool->files_limit);
-        printf("  data path  %s\n", pool->passthrough ? "passthrough: straight to the memory" : "cached: through the page cache");
-        printf("  server     regionfs %s, process %" G_GINT64_FORMAT "\n", mount->version, pool->server_pid);
+        printf("  regions    %s; files of all kinds: %" G_GUINT64_FORMAT " of at most %" G_GUINT64_FORMAT "\n", regions,
+               pool->files, pool->files_limit);
+        printf("  data path  %s\n", pool->passthrough < 0 ? "-" :
+                                    pool->passthrough     ? "passthrough: straight to the memory" :
+                                                            "cached: through the page cache");
+        printf("  server     regionfs %s, process %s\n", mount->version ? mount->version : "-", server);
         printf("  channel    FUSE connection %u\n", pool->channel);
 }
 
