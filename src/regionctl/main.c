@@ -16,6 +16,7 @@ static const struct {
         { "set", verb_set, "change attributes of regions" },
         { "stat", verb_stat, "tell all about a region" },
         { "status", verb_status, "tell how a mount is" },
+        { "top", verb_top, "show the regions as they change" },
         { "wait", verb_wait, "wait for a region to come or go" },
 };
 
