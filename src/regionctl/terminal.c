@@ -70,21 +70,24 @@ void terminal_leave(Terminal *terminal) {
 
 /* As if SIGTSTP had its way; comes back with SIGCONT. */
 static void stop(void) {
-        sigset_t signals;
+        const struct timespec at_once = { 0, 0 };
+        sigset_t stopping, continuing;
 
         endwin();
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTSTP);
+        sigemptyset(&stopping);
+        sigaddset(&stopping, SIGTSTP);
+        sigemptyset(&continuing);
+        sigaddset(&continuing, SIGCONT);
         raise(SIGTSTP);
-        sigprocmask(SIG_UNBLOCK, &signals, NULL);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
+        sigprocmask(SIG_UNBLOCK, &stopping, NULL);
+        sigprocmask(SIG_BLOCK, &stopping, NULL);
+        sigtimedwait(&continuing, NULL, &at_once);
 }
 
-static void redraw(void) {
+/* The next refresh() draws all of it anew, and takes the terminal again after endwin(). */
+static void expect_redraw(void) {
         struct winsize size;
 
-        /* After endwin(), this takes the terminal again. */
-        refresh();
         if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
                 resizeterm(size.ws_row, size.ws_col);
         clearok(stdscr, TRUE);
@@ -99,20 +102,21 @@ static bool take_signal(Terminal *terminal, TerminalEvent *event) {
         switch (info.ssi_signo) {
         case SIGTSTP:
                 stop();
-                /* fall through */
+                break;
         case SIGCONT:
-                /* The shell has set the terminal to its own liking. */
-                reset_prog_mode();
-                /* fall through */
+                /* After a SIGSTOP: whoever had the terminal meanwhile has set it to his own liking. */
+                endwin();
+                break;
         case SIGWINCH:
-                redraw();
-                *event = TERMINAL_REDRAW;
-                return true;
+                break;
         default:
                 terminal->ended_by = info.ssi_signo;
                 *event = TERMINAL_END;
                 return true;
         }
+        expect_redraw();
+        *event = TERMINAL_REDRAW;
+        return true;
 }
 
 TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int *key) {
