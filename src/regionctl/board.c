@@ -45,11 +45,17 @@ int board_read(Board *board) {
         };
         g_autoptr(GPtrArray) regions = new_regions();
         Status unused = STATUS_DONE;
+        struct stat st;
         /* Not kept open: the mount can be unmounted while it is shown. */
         int fd = open(board->path, O_PATH | O_DIRECTORY | O_CLOEXEC), result;
 
         if (fd < 0)
                 return -errno;
+        /* What lies there is another mount now, or none. */
+        if (fstat(fd, &st) < 0 || st.st_dev != board->mount->device) {
+                close(fd);
+                return -ENOTCONN;
+        }
         result = listing_read(regions, fd, "", board->path, &request, &unused);
         close(fd);
         if (result == 0)
