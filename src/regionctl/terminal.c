@@ -20,8 +20,13 @@ struct Terminal {
 
 static const int handled[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT };
 
+/* Never comes to run, as the signals are blocked. */
+static void stay_out(int number) {
+}
+
 Terminal *terminal_enter(GError **error) {
         Terminal *terminal = g_new0(Terminal, 1);
+        void (*at_stop)(int);
         sigset_t signals;
 
         sigemptyset(&signals);
@@ -30,8 +35,11 @@ Terminal *terminal_enter(GError **error) {
         /* Before ncurses changes the terminal, so that no signal finds it changed. */
         sigprocmask(SIG_BLOCK, &signals, &terminal->before);
         terminal->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        /* Where it finds no handler, ncurses ignores SIGTSTP while it draws, which loses one that is pending. */
+        at_stop = signal(SIGTSTP, stay_out);
         if (terminal->signals >= 0)
                 terminal->screen = newterm(NULL, stdout, stdin);
+        signal(SIGTSTP, at_stop);
         if (!terminal->screen) {
                 const char *type = g_getenv("TERM");
 
@@ -41,8 +49,9 @@ Terminal *terminal_enter(GError **error) {
                 return NULL;
         }
         /* ncurses has put handlers of its own in. */
-        for (size_t i = 0; i < G_N_ELEMENTS(handled); i++)
-                signal(handled[i], SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGWINCH, SIG_DFL);
         set_escdelay(ESCAPE_DELAY);
         cbreak();
         noecho();

@@ -297,9 +297,9 @@ START_TEST(stops_and_goes_on) {
         type(&session, "\x1a");
         ck_assert(WIFSTOPPED(next_status(&session)));
         check_terminal(&session);
+        g_string_truncate(session.output, 0);
         must(kill(session.regionctl, SIGCONT));
         ck_assert(WIFCONTINUED(next_status(&session)));
-        g_string_truncate(session.output, 0);
         expect(&session, " aaa", " bbb");
         ck_assert(is_changed(&session));
         ck_assert_ptr_nonnull(strstr(session.output->str, ALTERNATE_SCREEN));
