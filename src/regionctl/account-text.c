@@ -39,14 +39,17 @@ static void print_owner(const RegionInfo *info) {
         g_autofree char *owner = text_user(info->st.st_uid), *group = text_group(info->st.st_gid);
         g_autofree char *mode = text_mode(info->st.st_mode);
 
-        printf(MARGIN "%-14s %s\n" MARGIN "%-14s %s\n" MARGIN "%-14s %s (%04o)\n", "owner", owner, "group", group, "mode", mode,
-               info->st.st_mode & 07777);
+        printf(MARGIN "%-14s %s\n" MARGIN "%-14s %s\n" MARGIN "%-14s %s (%04o)\n", "owner", owner, "group", group,
+               "mode", mode, info->st.st_mode & 07777);
 }
 
-static int terminal_columns(void) {
+/* Behind the margin. */
+static int picture_columns(void) {
         struct winsize size;
 
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > strlen(MARGIN) ? size.ws_col : COLUMNS + (int)strlen(MARGIN);
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > strlen(MARGIN))
+                return size.ws_col - strlen(MARGIN);
+        return COLUMNS;
 }
 
 static void print_picture(const Account *account) {
@@ -59,14 +62,14 @@ static void print_picture(const Account *account) {
         }
         if (account->info->st.st_size == 0)
                 return;
-        line = picture_draw(&account->picture, account->info->st.st_size, page_size, terminal_columns() - strlen(MARGIN));
+        line = picture_draw(&account->picture, account->info->st.st_size, page_size, picture_columns());
         printf("\n" MARGIN "%s\n" MARGIN "(%s)\n", line, picture_legend());
 }
 
 static char *describe_holder(const Holder *holder) {
-        return holder->handle >= 0 ? g_strdup_printf("handle %d", holder->handle) :
-                                     g_strdup_printf("view %" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x", holder->begin,
-                                                     holder->end);
+        if (holder->handle >= 0)
+                return g_strdup_printf("handle %d", holder->handle);
+        return g_strdup_printf("view %" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x", holder->begin, holder->end);
 }
 
 static char *describe_access(const Holder *holder) {
@@ -76,8 +79,8 @@ static char *describe_access(const Holder *holder) {
 
 static void print_holders(const Holders *holders) {
         static const TableColumn columns[] = {
-                { "PID", true }, { "COMMAND" }, { "USER" }, { "ACCESS" }, { "OFFSET", true }, { "LENGTH", true }, { "KIND" },
-                { "BY" },
+                { "PID", true },    { "COMMAND" },      { "USER" }, { "ACCESS" },
+                { "OFFSET", true }, { "LENGTH", true }, { "KIND" }, { "BY" },
         };
         g_autoptr(Table) table = table_new(columns, G_N_ELEMENTS(columns));
 

@@ -17,7 +17,8 @@ typedef struct Account {
 
 /*
  * Finds it all out about what the path names; links are followed. The caller sets the names of info. False with errno,
- * which is EXDEV where a link leads out of the file system device.
+ * which is EXDEV where the path leads out of the file
+ * system of that device.
  */
 bool account_take(Account *account, const char *path, dev_t device);
 void account_clear(Account *account);

@@ -92,8 +92,8 @@ static void draw_pool(const Board *board) {
         g_autofree char *path = text_escape(board->path), *regions = text_size(pool->regions, false);
         g_autofree char *used = text_size(pool->used, true), *size = text_size(pool->size, true);
         g_autofree char *bar = g_strnfill(filled, '#'), *rest = g_strnfill(BAR - filled, '.');
-        g_autofree char *line = g_strdup_printf("%s  pool [%s%s] %s of %s (%.0f%%)  regions %s", path, bar, rest, used, size,
-                                                share * 100, regions);
+        g_autofree char *line = g_strdup_printf("%s  pool [%s%s] %s of %s (%.0f%%)  regions %s", path, bar, rest, used,
+                                                size, share * 100, regions);
 
         draw_line(0, line);
 }

@@ -52,11 +52,14 @@ static FILE *open_file(const Process *process, const char *name) {
         return file;
 }
 
+/* A line of /proc/PID/maps up to the inode number; see proc(5). */
+#define MAPS_LINE "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x %4s %" G_GINT64_MODIFIER "x %x:%x %" G_GUINT64_FORMAT
+
 static bool is_denied(int error) {
         return error == EACCES || error == EPERM;
 }
 
-/* The open flags of the descriptor from its fdinfo. The inode number is 0 where the kernel does not tell (before 5.14). */
+/* The open flags of the descriptor from its fdinfo. *inode is 0 where the kernel does not tell it (before 5.14). */
 static bool read_fdinfo(const Process *process, const char *number, unsigned *flags, guint64 *inode) {
         g_autofree char *name = g_strconcat("fdinfo/", number, NULL);
         FILE *file = open_file(process, name);
@@ -134,8 +137,7 @@ static bool look_at_views(const Process *process) {
                 char rights[5];
                 Holder *holder;
 
-                if (sscanf(line, "%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x %4s %" G_GINT64_MODIFIER "x %x:%x %" G_GUINT64_FORMAT,
-                           &begin, &end, rights, &offset, &major_number, &minor_number, &inode) != 7)
+                if (sscanf(line, MAPS_LINE, &begin, &end, rights, &offset, &major_number, &minor_number, &inode) != 7)
                         continue;
                 if (inode != process->region->st_ino || makedev(major_number, minor_number) != process->region->st_dev)
                         continue;

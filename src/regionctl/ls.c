@@ -20,7 +20,8 @@ static const Usage usage = {
                    "Examples:\n"
                    "  regionctl ls /run/regions\n"
                    "  regionctl ls -lH --sort resident /run/regions\n"
-                   "  regionctl ls -R --json /run/regions | python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'\n",
+                   "  regionctl ls -R --json /run/regions |\n"
+                   "    python3 -c 'import json, sys; print(len(json.load(sys.stdin)))'\n",
 };
 
 typedef struct Ls {

@@ -30,7 +30,8 @@ static bool find_extents(GArray *extents, int fd, off_t length) {
 
 /* What the memory that it has tells already: all, or nothing. */
 static bool find_without_opening(GArray *extents, const RegionInfo *info) {
-        gint64 resident = region_info_number(info, REGION_RESIDENT), padded = region_info_number(info, REGION_PADDED_LENGTH);
+        gint64 resident = region_info_number(info, REGION_RESIDENT);
+        gint64 padded = region_info_number(info, REGION_PADDED_LENGTH);
         PictureExtent all = { 0, info->st.st_size };
 
         if (info->st.st_size > 0 && resident != 0 && resident != padded)
@@ -42,9 +43,8 @@ static bool find_without_opening(GArray *extents, const RegionInfo *info) {
 
 /* With lifetime "handles" our own open and close would be a last use. */
 static bool looking_would_end(const RegionInfo *info, bool has_view) {
-        const char *lifetime = info->values[REGION_LIFETIME];
-
-        return !lifetime || (g_str_equal(lifetime, "handles") && region_info_number(info, REGION_HANDLES) <= 0 && !has_view);
+        return g_str_equal(info->values[REGION_LIFETIME], "handles") &&
+               region_info_number(info, REGION_HANDLES) <= 0 && !has_view;
 }
 
 void picture_take(Picture *picture, int fd, const RegionInfo *info, bool has_view) {

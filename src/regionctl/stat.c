@@ -13,7 +13,8 @@ static const Usage usage = {
         .summary = "Tells all about regions: lengths and rules, which parts have memory, and who has them open or mapped.",
         .details = "Examples:\n"
                    "  regionctl stat /run/regions/a\n"
-                   "  regionctl stat --json /run/regions/a | python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"users\"])'\n",
+                   "  regionctl stat --json /run/regions/a |\n"
+                   "    python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"users\"])'\n",
 };
 
 /* first: nothing was told before. */

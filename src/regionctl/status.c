@@ -13,7 +13,8 @@ static const Usage usage = {
         .summary = "Tells how the regionfs mounts are that the paths lie in (default: all mounts).",
         .details = "Examples:\n"
                    "  regionctl status\n"
-                   "  regionctl status --json /run/regions | python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"regions\"])'\n"
+                   "  regionctl status --json /run/regions |\n"
+                   "    python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"regions\"])'\n"
                    "\n"
                    "Exit status 1 if a mount does not answer, as one whose server was killed.\n",
 };

@@ -129,7 +129,10 @@ static bool take_signal(Terminal *terminal, TerminalEvent *event) {
 }
 
 TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int *key) {
-        struct pollfd polled[] = { { .fd = terminal->signals, .events = POLLIN }, { .fd = STDIN_FILENO, .events = POLLIN } };
+        struct pollfd polled[] = {
+                { .fd = terminal->signals, .events = POLLIN },
+                { .fd = STDIN_FILENO, .events = POLLIN },
+        };
 
         for (;;) {
                 gint64 left = until - g_get_monotonic_time();
