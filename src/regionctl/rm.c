@@ -32,13 +32,15 @@ int verb_rm(char **arguments) {
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
+        char **paths;
 
         if (status != STATUS_DONE)
                 return status;
-        if (!arguments[1])
+        paths = arguments_names(arguments);
+        if (!*paths)
                 return complain(STATUS_USAGE, "rm needs the NAME of a region: see regionctl rm --help");
         /* All that can be removed are; the first failure tells the status. */
-        for (char **path = arguments + 1; *path; path++) {
+        for (char **path = paths; *path; path++) {
                 Status of_this = remove_region(*path, force);
 
                 if (status == STATUS_DONE)
