@@ -111,6 +111,17 @@ typedef struct Rule {
 
 #define RULE_AS_IT_IS { -1, -1, -1 }
 
+/* Whether there may be views without a handle: the kernel serves them where there is passthrough. */
+static bool has_views(const AttributeTarget *target) {
+        char path[DESCRIPTOR_PATH_MAX];
+        auto_descriptor file = -1;
+
+        if (!target->passthrough || target->source)
+                return false;
+        file = open(descriptor_path(target->fd, path), O_RDONLY | O_CLOEXEC);
+        return file >= 0 && region_in_use(file) == 1;
+}
+
 static int write_rule(const Query *query, const Rule *rule) {
         const AttributeTarget *target = query->target;
         RegionPolicy policy;
@@ -141,9 +152,12 @@ static int write_rule(const Query *query, const Rule *rule) {
                         return result;
         }
         result = region_write_policy(target->fd, &policy);
-        if (result == 0)
-                registry_note_policy(target->registry, target->id, &policy);
-        return result;
+        if (result < 0)
+                return result;
+        registry_note_policy(target->registry, target->id, &policy);
+        if (rule->lifetime == REGION_HANDLES && !has_views(target))
+                registry_await_use(target->registry, target->id);
+        return 0;
 }
 
 /* By the owner alone, and while no handle is added: whoever opens the region finds the rule in force, or not begun. */

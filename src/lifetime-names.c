@@ -61,7 +61,7 @@ static bool remove_known_name(const Search *search, int fd) {
 
 /*
  * Looks for a name in the whole pool: for a file that has several, or one that no path can tell. Through the working
- * directory, as directories may be nested deeper than a path reaches.
+ * directory, as directories may be nested deeper than a path reaches; where that cannot be come back to, without.
  */
 static bool remove_some_name(const Search *search) {
         char link[DESCRIPTOR_PATH_MAX];
@@ -73,7 +73,8 @@ static bool remove_some_name(const Search *search) {
 
         while (tree && !removed && (entry = fts_read(tree))) {
                 if (entry->fts_info == FTS_F && entry->fts_statp->st_ino == search->ref->inode) {
-                        auto_descriptor parent = open_directory(AT_FDCWD, ".");
+                        g_autofree char *directory = g_path_get_dirname(entry->fts_accpath);
+                        auto_descriptor parent = open_directory(AT_FDCWD, directory);
 
                         removed = remove_entry(search, parent, entry->fts_name);
                 }

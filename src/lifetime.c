@@ -29,24 +29,27 @@ struct Lifetimes {
         GArray *seconds; /* Second, by time; the thread's own */
 };
 
-/* What is looked at once more. */
+/* What is looked at once more: by the descriptor of a report, or, without passthrough, by id. */
 typedef struct Second {
-        int file;  /* owned: of a report */
-        gint64 at; /* monotonic, microseconds */
+        int file;    /* owned, or -1 */
+        uint64_t id; /* held where file is -1 */
+        gint64 at;   /* monotonic, microseconds */
+        int tries;
 } Second;
 
 #define SECOND_LOOK 5000 /* microseconds */
+
+/* How many may wait for it because they were found in use: where there are more, reports come all the time. */
 #define SECONDS_MAX 64
+
+/* How often a region's end is put off because somebody has just been told of it. */
+#define EXPECTATIONS 8
 
 /* What the thread is to do. */
 typedef struct Task {
         uint64_t id;
         bool begins; /* as of lifetimes_begin(), else of lifetimes_consider() */
 } Task;
-
-static void second_clear(gpointer data) {
-        descriptor_clear(&((Second *)data)->file);
-}
 
 static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
         char path[DESCRIPTOR_PATH_MAX];
@@ -77,20 +80,30 @@ static void tell_names(const Lifetimes *lifetimes, uint64_t id, const GArray *go
         }
 }
 
+/* What came of looking at a region. */
+typedef enum Outcome {
+        SETTLED,
+        IN_USE,   /* by a view perhaps */
+        EXPECTED, /* somebody may be about to open it */
+} Outcome;
+
 /*
  * Ends the region if nobody uses it. file is open on it for reading and its close is not reported, or -1 where the
- * last handle is the end. The kernel learns of the names afterwards, when nobody has to wait for us any more. False where
- * the region is in use, by a view perhaps.
+ * last handle is the end. Unless it is to end now, it does not as long as somebody was told of it just before: the opener
+ * would have to look it up anew, and could be told of one that is ending again. The kernel learns of the names afterwards,
+ * when nobody has to wait for us any more.
  */
-static bool end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
+static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, bool now) {
         g_autoptr(GArray) gone = lifetime_names_new();
         auto_descriptor fd = -1;
         bool ended = false;
         int over = 0;
         PoolRef ref;
 
-        if (registry_exclude(lifetimes->registry, id, REGISTRY_WITHOUT_HANDLES) < 0)
-                return true;
+        if (!now && registry_is_expected(lifetimes->registry, id, SECOND_LOOK))
+                return EXPECTED;
+        if (registry_exclude(lifetimes->registry, id, REGISTRY_AFTER_USE) < 0)
+                return SETTLED;
         registry_begin_change(lifetimes->registry);
         if (registry_resolve(lifetimes->registry, id, &ref) == 0) {
                 /* It also keeps the reference good when the names are gone. */
@@ -106,56 +119,60 @@ static bool end_unused(const Lifetimes *lifetimes, uint64_t id, int file) {
         registry_end_change(lifetimes->registry);
         registry_include(lifetimes->registry, id, ended);
         tell_names(lifetimes, id, gone);
-        return over != -EBUSY;
+        return over == -EBUSY ? IN_USE : SETTLED;
 }
 
-/* A close was reported on file. False where the region is in use all the same. */
-static bool take_report(const Lifetimes *lifetimes, int file) {
+/* A close was reported on file. */
+static Outcome take_report(const Lifetimes *lifetimes, int file, bool now) {
         PoolRef ref = POOL_REF_INIT;
+        Outcome outcome = SETTLED;
         uint64_t handles, id;
-        bool settled = true;
         struct stat st;
 
         if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 || (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
-                return true;
+                return SETTLED;
         /* Known or not: what has a view left may have been forgotten by the kernel. */
         id = registry_lookup(lifetimes->registry, &ref);
-        if (registry_handles(lifetimes->registry, id, &handles) == 0 && handles > 0)
-                mark(lifetimes, file, FAN_MARK_REMOVE); /* the next last handle marks it again */
-        else
-                settled = end_unused(lifetimes, id, file);
+        if (registry_handles(lifetimes->registry, id, &handles) < 0 || handles == 0)
+                outcome = end_unused(lifetimes, id, file, now);
+        /* The next last handle marks it again. */
+        if (outcome == SETTLED)
+                mark(lifetimes, file, FAN_MARK_REMOVE);
         registry_forget(lifetimes->registry, id, 1);
-        return settled;
+        return outcome;
 }
 
 /*
- * A close is reported a moment before the kernel no longer counts the file as open. What was found in use is therefore
- * looked at once more, by the same descriptor; unless there are many: then reports come all the time.
+ * A close is reported a moment before the kernel no longer counts the file as open: what was found in use is looked at
+ * once more. What is expected to be opened is so until it is not.
  */
-static void look_again_later(Lifetimes *lifetimes, int *file) {
-        Second second = { .at = g_get_monotonic_time() + SECOND_LOOK };
-
-        if (lifetimes->seconds->len >= SECONDS_MAX)
-                return;
-        second.file = descriptor_steal(file);
-        g_array_append_val(lifetimes->seconds, second);
+static void look_again(Lifetimes *lifetimes, Second *second, Outcome outcome) {
+        if (outcome == EXPECTED || (outcome == IN_USE && second->tries == 0 && lifetimes->seconds->len < SECONDS_MAX)) {
+                second->at = g_get_monotonic_time() + SECOND_LOOK;
+                second->tries++;
+                g_array_append_val(lifetimes->seconds, *second);
+        } else {
+                descriptor_clear(&second->file);
+                registry_forget(lifetimes->registry, second->id, 1);
+        }
 }
 
-static void take_seconds(const Lifetimes *lifetimes) {
-        guint taken = 0;
+static Outcome look(const Lifetimes *lifetimes, const Second *second, bool now) {
+        now |= second->tries > EXPECTATIONS;
+        return second->file >= 0 ? take_report(lifetimes, second->file, now) :
+                                   end_unused(lifetimes, second->id, -1, now);
+}
 
-        while (taken < lifetimes->seconds->len) {
-                Second *second = &g_array_index(lifetimes->seconds, Second, taken);
+/* all: also those that are not due, for the last time. */
+static void take_seconds(Lifetimes *lifetimes, bool all) {
+        while (lifetimes->seconds->len > 0) {
+                Second second = g_array_index(lifetimes->seconds, Second, 0);
 
-                if (second->at > g_get_monotonic_time())
+                if (!all && second.at > g_get_monotonic_time())
                         break;
-                take_report(lifetimes, second->file);
-                /* Before the next one, which may be of the same file. */
-                descriptor_clear(&second->file);
-                taken++;
+                g_array_remove_index(lifetimes->seconds, 0);
+                look_again(lifetimes, &second, look(lifetimes, &second, all));
         }
-        if (taken)
-                g_array_remove_range(lifetimes->seconds, 0, taken);
 }
 
 /* Until the next one is due, in milliseconds as of poll(2). */
@@ -168,15 +185,16 @@ static int patience(const Lifetimes *lifetimes) {
         return MAX(left, 0) / 1000 + 1;
 }
 
-static void take_reports(Lifetimes *lifetimes) {
+/* now: regions end at once, as there is no later. */
+static void take_reports(Lifetimes *lifetimes, bool now) {
         struct fanotify_event_metadata report;
 
         /* One at a time: the descriptors of two reports on one file would each be in the other's way. */
         while (read(lifetimes->reports, &report, sizeof(report)) == sizeof(report)) {
-                auto_descriptor file = report.fd;
+                Second first = { .file = report.fd };
 
-                if (file >= 0 && !take_report(lifetimes, file))
-                        look_again_later(lifetimes, &file);
+                if (first.file >= 0)
+                        look_again(lifetimes, &first, look(lifetimes, &first, now));
         }
         if (errno != EAGAIN)
                 g_warning("cannot read reports of closed regions: %s", g_strerror(errno));
@@ -200,12 +218,14 @@ static void watch(const Lifetimes *lifetimes, uint64_t id, bool begins) {
                 g_warning("cannot watch a region for its end: %s", g_strerror(-result));
 }
 
-static void perform(const Lifetimes *lifetimes, const Task *task) {
+static void perform(Lifetimes *lifetimes, const Task *task, bool now) {
+        Second first = { .file = -1, .id = task->id };
+
         /* Views of a persisted region are views of its file, which does not end. */
         if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, task->id))
                 watch(lifetimes, task->id, task->begins);
         else if (!task->begins)
-                end_unused(lifetimes, task->id, -1);
+                return look_again(lifetimes, &first, look(lifetimes, &first, now));
         registry_forget(lifetimes->registry, task->id, 1);
 }
 
@@ -224,8 +244,15 @@ static bool take_waiting(Lifetimes *lifetimes) {
         g_mutex_unlock(&lifetimes->lock);
 
         for (guint i = 0; i < tasks->len; i++)
-                perform(lifetimes, &g_array_index(tasks, Task, i));
+                perform(lifetimes, &g_array_index(tasks, Task, i), stopping);
         return !stopping;
+}
+
+/* There is no later. */
+static void take_last(Lifetimes *lifetimes) {
+        if (lifetimes->reports >= 0)
+                take_reports(lifetimes, true);
+        take_seconds(lifetimes, true);
 }
 
 static gpointer run(gpointer data) {
@@ -241,15 +268,14 @@ static gpointer run(gpointer data) {
         while (go_on) {
                 if (poll(sources, G_N_ELEMENTS(sources), patience(lifetimes)) < 0)
                         continue;
-                take_seconds(lifetimes);
+                take_seconds(lifetimes, false);
                 if (sources[1].revents)
-                        take_reports(lifetimes);
+                        take_reports(lifetimes, false);
                 if (sources[0].revents)
                         go_on = take_waiting(lifetimes);
         }
         /* What has lost its last handle before the end is not to be there at the next mount of a directory pool. */
-        if (lifetimes->reports >= 0)
-                take_reports(lifetimes);
+        take_last(lifetimes);
         return NULL;
 }
 
@@ -277,7 +303,6 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough,
         g_mutex_init(&lifetimes->lock);
         lifetimes->waiting = g_array_new(FALSE, FALSE, sizeof(Task));
         lifetimes->seconds = g_array_new(FALSE, FALSE, sizeof(Second));
-        g_array_set_clear_func(lifetimes->seconds, second_clear);
         lifetimes->thread = g_thread_new("lifetimes", run, lifetimes);
         return lifetimes;
 }
@@ -324,8 +349,7 @@ void lifetimes_free(Lifetimes *lifetimes) {
         /* What came since then; nobody is left to be told of names. */
         lifetimes->name_gone = NULL;
         take_waiting(lifetimes);
-        if (lifetimes->reports >= 0)
-                take_reports(lifetimes);
+        take_last(lifetimes);
         g_array_unref(lifetimes->waiting);
         g_array_unref(lifetimes->seconds);
         g_mutex_clear(&lifetimes->lock);

@@ -88,6 +88,8 @@ int operations_look_up(const Operations *operations, int directory, fuse_ino_t p
                 pool_name(&ref, parent, name);
                 ref.directory = directory;
                 operations_fill_entry(operations, &ref, fd, &st, entry);
+                if (S_ISREG(st.st_mode))
+                        registry_expect(operations->registry, entry->ino);
         }
         registry_end_resolving(operations->registry);
         return result;

@@ -1,11 +1,11 @@
 #include "region.h"
 
 #include "descriptor.h"
+#include "stored.h"
 
 #include <fcntl.h>
 #include <regionfs/regionfs.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 uint64_t region_page_size(void) {
         return sysconf(_SC_PAGESIZE);
@@ -17,19 +17,18 @@ uint64_t region_padded_length(uint64_t logical) {
         return (logical + page - 1) / page * page;
 }
 
-/* The name under which a policy is kept in the pool. Clients do not reach it: the attributes' table answers its prefix. */
 #define POLICY_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "policy"
 
 /* The bytes of a kept policy; what is not there, as an older or newer regionfs wrote it, is as by default. */
 enum { POLICY_LIFETIME, POLICY_ALLOCATION, POLICY_SEALED, POLICY_SIZE };
 
 int region_read_policy(int fd, RegionPolicy *policy) {
-        char path[DESCRIPTOR_PATH_MAX];
         uint8_t kept[POLICY_SIZE] = { 0 };
+        ssize_t size = stored_get(fd, POLICY_ATTRIBUTE, kept, sizeof(kept));
 
         *policy = (RegionPolicy){ 0 };
-        if (getxattr(descriptor_path(fd, path), POLICY_ATTRIBUTE, kept, sizeof(kept)) < 0)
-                return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+        if (size < 0)
+                return size == -ENODATA || size == -ENOTSUP ? 0 : size;
         policy->lifetime = kept[POLICY_LIFETIME] == REGION_HANDLES ? REGION_HANDLES : REGION_KEPT;
         policy->allocation = kept[POLICY_ALLOCATION] == REGION_COMMITTED ? REGION_COMMITTED : REGION_DELAYED;
         policy->sealed = kept[POLICY_SEALED];
@@ -42,9 +41,8 @@ int region_write_policy(int fd, const RegionPolicy *policy) {
                 [POLICY_ALLOCATION] = policy->allocation,
                 [POLICY_SEALED] = policy->sealed,
         };
-        char path[DESCRIPTOR_PATH_MAX];
 
-        return setxattr(descriptor_path(fd, path), POLICY_ATTRIBUTE, kept, sizeof(kept), 0) < 0 ? -errno : 0;
+        return stored_set(fd, POLICY_ATTRIBUTE, kept, sizeof(kept));
 }
 
 int region_inherit_policy(int directory, int fd) {

@@ -18,6 +18,8 @@ struct Node {
         RegionPolicy policy;
         Source *source;   /* owned, or NULL */
         bool kept;        /* one of the lookups is for the source's sake */
+        bool unused;      /* it waits for its first use */
+        gint64 told;      /* when a client was last told of it: monotonic, microseconds; 0: not yet */
         bool excluded;    /* someone has it to themselves */
         bool ended;
 };
@@ -223,6 +225,40 @@ const Source *registry_source(Registry *registry, uint64_t id) {
         return source;
 }
 
+void registry_await_use(Registry *registry, uint64_t id) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                node->unused = node->handles == 0;
+        g_mutex_unlock(&registry->lock);
+}
+
+void registry_expect(Registry *registry, uint64_t id) {
+        gint64 now = g_get_monotonic_time();
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                node->told = now;
+        g_mutex_unlock(&registry->lock);
+}
+
+bool registry_is_expected(Registry *registry, uint64_t id, gint64 within) {
+        gint64 now = g_get_monotonic_time();
+        bool expected = false;
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node)
+                expected = node->told && node->told + within > now;
+        g_mutex_unlock(&registry->lock);
+        return expected;
+}
+
 bool registry_hold(Registry *registry, uint64_t id) {
         Node *node;
 
@@ -300,6 +336,7 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
         if (node) {
                 node->handles++;
                 node->writers += writes;
+                node->unused = false;
                 *backing_id = node->backing_id;
                 result = 0;
         }
@@ -356,7 +393,8 @@ int registry_exclude(Registry *registry, uint64_t id, RegistryCondition conditio
         node = find_included(registry, id);
         if (node) {
                 bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->writers > 0) ||
-                            (condition == REGISTRY_WITHOUT_HANDLES && node->handles > 0);
+                            (condition == REGISTRY_WITHOUT_HANDLES && node->handles > 0) ||
+                            (condition == REGISTRY_AFTER_USE && (node->handles > 0 || node->unused));
 
                 node->excluded = !busy;
                 result = busy ? -EBUSY : 0;

@@ -60,6 +60,13 @@ void registry_set_source(Registry *registry, uint64_t id, Source *source);
 /* Borrowed while the kernel may use id; NULL: no persisted region. */
 const Source *registry_source(Registry *registry, uint64_t id);
 
+/* If the node has no handle, it waits for its first use, until it gets one. */
+void registry_await_use(Registry *registry, uint64_t id);
+
+/* Notes that a client is being told of the node, and may open it; and whether that was so many microseconds ago at most. */
+void registry_expect(Registry *registry, uint64_t id);
+bool registry_is_expected(Registry *registry, uint64_t id, gint64 within);
+
 /* Counts one more lookup of a node that is known, to keep it so until registry_forget(). Whether it is known. */
 bool registry_hold(Registry *registry, uint64_t id);
 
@@ -102,6 +109,7 @@ typedef enum RegistryCondition {
         REGISTRY_ANY,
         REGISTRY_WITHOUT_WRITERS,
         REGISTRY_WITHOUT_HANDLES,
+        REGISTRY_AFTER_USE, /* without handles, but not one that waits for its first use */
 } RegistryCondition;
 
 /*

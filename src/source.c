@@ -1,12 +1,12 @@
 #include "source.h"
 
 #include "descriptor.h"
+#include "stored.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <regionfs/regionfs.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 struct Source {
         int fd;     /* owned: O_PATH; -1: the file was not found again */
@@ -14,7 +14,6 @@ struct Source {
         char *path; /* owned, of a file that was not found again: where it was */
 };
 
-/* The name under which a source is kept in the pool. Clients do not reach it: the attributes' table answers its prefix. */
 #define ORIGIN_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "origin"
 
 /* What is kept. With its time of creation an inode number means one file only, also when the number is used again. */
@@ -64,16 +63,13 @@ static int identify(int fd, Origin *origin) {
 }
 
 int source_keep(const Source *source, int node) {
-        char link[DESCRIPTOR_PATH_MAX];
         Origin origin = { .writable = source_is_writable(source) };
         int result = identify(source->fd, &origin), length;
 
         if (result < 0)
                 return result;
         length = source_path(source, origin.path);
-        if (setxattr(descriptor_path(node, link), ORIGIN_ATTRIBUTE, &origin, offsetof(Origin, path) + length, 0) < 0)
-                return -errno;
-        return 0;
+        return stored_set(node, ORIGIN_ATTRIBUTE, &origin, offsetof(Origin, path) + length);
 }
 
 /* Opens what is at the kept path, if it is the same file. */
@@ -92,14 +88,13 @@ static int find_again(const Origin *kept) {
 }
 
 int source_restore(int node, Source **source) {
-        char link[DESCRIPTOR_PATH_MAX];
         Origin kept = { 0 };
-        ssize_t size = getxattr(descriptor_path(node, link), ORIGIN_ATTRIBUTE, &kept, sizeof(kept) - 1);
+        ssize_t size = stored_get(node, ORIGIN_ATTRIBUTE, &kept, sizeof(kept) - 1);
         int fd;
 
         *source = NULL;
         if (size < 0)
-                return errno == ENODATA || errno == ENOTSUP ? 0 : -errno;
+                return size == -ENODATA || size == -ENOTSUP ? 0 : size;
         if ((size_t)size <= offsetof(Origin, path))
                 return -EIO;
         fd = find_again(&kept);

@@ -429,6 +429,45 @@ START_TEST(a_view_alone_can_be_given_the_rule) {
 }
 END_TEST
 
+START_TEST(an_unused_one_waits_for_its_first_user) {
+        for (int i = 0; i < 100; i++) {
+                int fd = must_open(in_mount("a"), O_RDWR | O_CREAT | O_EXCL, 0600);
+                gint64 until = g_get_monotonic_time() + PATIENCE_US;
+                bool closed = false;
+
+                /* What happened before it got the rule does not count, although we may hear of it later. */
+                must(fsetxattr(fd, REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+                must(fsetxattr(fd, REGIONFS_ATTRIBUTE_LIFETIME, "kept", 4, 0));
+                must(close(fd));
+                while (!closed && g_get_monotonic_time() < until) {
+                        g_autofree char *handles = must_get(in_mount("a"), REGIONFS_ATTRIBUTE_HANDLES);
+
+                        closed = g_str_equal(handles, "0");
+                }
+                must(setxattr(in_mount("a"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+                g_usleep(2000);
+                must(close(must_open(in_mount("a"), O_RDONLY, 0)));
+                check_gone("a");
+        }
+}
+END_TEST
+
+START_TEST(the_mode_does_not_matter) {
+        must(mkdir(in_mount("d"), 0700));
+        must(setxattr(in_mount("d"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        for (mode_t mode = 0; mode < 0700; mode += 0100) {
+                struct stat st;
+                int fd = must_open(in_mount("d/a"), O_RDWR | O_CREAT | O_EXCL, mode);
+
+                must(fstat(fd, &st));
+                ck_assert_uint_eq(st.st_mode & 07777, mode);
+                ck_assert_int_eq(write(fd, "data", 4), 4);
+                must(close(fd));
+                check_gone("d/a");
+        }
+}
+END_TEST
+
 /* Deeper than a path can tell; leaves the working directory at the bottom. */
 #define LONG_NAME "a-name-of-a-directory-that-is-quite-long-so-that-it-does-not-take-all-too-many-of-them-to-go-beyond-what-a-path-can-tell"
 
@@ -510,6 +549,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, many_leftover_views_cost_a_mark_each);
         tcase_add_test(tests, what_has_ended_is_not_there_at_the_next_mount);
         tcase_add_test(tests, a_view_alone_can_be_given_the_rule);
+        tcase_add_test(tests, an_unused_one_waits_for_its_first_user);
+        tcase_add_test(tests, the_mode_does_not_matter);
         tcase_add_test(tests, depth_does_not_matter);
         tcase_add_test(tests, others_may_not_change_it);
         tcase_add_test(tests, directories_and_the_mount_give_defaults);
