@@ -118,7 +118,7 @@ static bool has_views(const AttributeTarget *target) {
 
         if (!target->passthrough || target->source)
                 return false;
-        file = open(descriptor_path(target->fd, path), O_RDONLY | O_CLOEXEC);
+        file = descriptor_open(descriptor_path(target->fd, path), O_RDONLY);
         return file >= 0 && region_in_use(file) == 1;
 }
 

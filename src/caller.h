@@ -27,7 +27,14 @@ typedef struct Caller {
 int caller_find_descriptor(const Caller *caller, int number, int *access, dev_t *device);
 
 /*
+ * Whether the file system of that device is one that hands on what it is asked, to a process (FUSE) or to other file
+ * systems (overlay), or is not known.
+ */
+bool caller_file_is_served(const Caller *caller, dev_t device);
+
+/*
  * Whether the caller may open the file that fd (O_PATH) is on for access, and it can be mapped: 0 or -errno of open(2) and
- * mmap(2).
+ * mmap(2); -EPERM also for writing to a file with seals, or one that can get some; -EWOULDBLOCK where someone holds a lease
+ * on it.
  */
 int caller_may_open(const Caller *caller, const Credentials *credentials, int fd, int access);

@@ -13,13 +13,13 @@ struct Credentials {
         uid_t uid;
         gid_t gid;
         bool privileged;
-        cap_t all;     /* owned: what the process has; NULL where not privileged */
+        cap_t all;     /* owned: what a thread has; NULL where not privileged */
         cap_t backing; /* owned: CAP_SYS_ADMIN alone in force, which registering a backing file takes */
         GArray *groups; /* owned: the supplementary ones, gid_t */
 };
 
 Credentials *credentials_new(void) {
-        static const cap_value_t registering[] = { CAP_SYS_ADMIN };
+        static const cap_value_t registering[] = { CAP_SYS_ADMIN }, unlimited[] = { CAP_SYS_RESOURCE };
         Credentials *credentials = g_new0(Credentials, 1);
         cap_flag_value_t may = CAP_CLEAR;
 
@@ -31,6 +31,9 @@ Credentials *credentials_new(void) {
                 cap_get_flag(credentials->all, CAP_SETUID, CAP_EFFECTIVE, &may);
         credentials->privileged = may == CAP_SET;
         if (credentials->privileged) {
+                /* Limits of a directory pool's file system, such as quotas, hold for clients. */
+                cap_set_flag(credentials->all, CAP_EFFECTIVE, 1, unlimited, CAP_CLEAR);
+                cap_set_proc(credentials->all);
                 cap_clear_flag(credentials->backing, CAP_EFFECTIVE);
                 cap_get_flag(credentials->all, CAP_SYS_ADMIN, CAP_EFFECTIVE, &may);
                 cap_set_flag(credentials->backing, CAP_EFFECTIVE, 1, registering, may);
@@ -120,8 +123,10 @@ void credentials_return(const Credentials *credentials) {
         if (!credentials->privileged)
                 return;
         credentials_resume(credentials);
-        cap_set_proc(credentials->all);
-        set_groups((const gid_t *)(void *)credentials->groups->data, credentials->groups->len);
+        /* A thread that cannot come back would act for the next client with the rights of the last one. */
+        if (cap_set_proc(credentials->all) < 0 ||
+            set_groups((const gid_t *)(void *)credentials->groups->data, credentials->groups->len) < 0)
+                g_error("cannot come back from a client's rights: %s", g_strerror(errno));
 }
 
 bool credentials_privileged(const Credentials *credentials) {

@@ -17,7 +17,10 @@
 
 typedef struct Credentials Credentials;
 
-/* What the calling process may do now is what its threads come back to. */
+/*
+ * What the calling process may do now is what threads that it makes from now on come back to, but for CAP_SYS_RESOURCE,
+ * which nobody here should act with: the calling thread lays it down.
+ */
 Credentials *credentials_new(void);
 void credentials_free(Credentials *credentials);
 

@@ -3,6 +3,7 @@
 /* Descriptors that close themselves, and the path by which calls that take none reach one. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <unistd.h>
 
@@ -28,6 +29,20 @@ static inline void descriptor_clear(int *fd) {
 #define auto_descriptor __attribute__((cleanup(descriptor_clear))) int
 
 #define DESCRIPTOR_PATH_MAX 32
+
+/*
+ * Opens as open(2), but does not wait for whoever holds a lease on the file: EWOULDBLOCK, with which nobody can hold up
+ * the daemon. Our own leases, which are tests, last a moment: that is waited for.
+ */
+static inline int descriptor_open(const char *path, int flags) {
+        int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+
+        for (int tries = 0; fd < 0 && errno == EWOULDBLOCK && tries < 20; tries++) {
+                g_usleep(500);
+                fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+        }
+        return fd;
+}
 
 /* Writes the path that names fd itself, for calls such as setxattr(2) that refuse O_PATH descriptors. */
 static inline const char *descriptor_path(int fd, char path[DESCRIPTOR_PATH_MAX]) {

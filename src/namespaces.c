@@ -11,6 +11,9 @@
 #define LOCAL "Local"
 #define SESSIONS "Sessions"
 
+#define GLOBAL_MODE 01777
+#define SESSIONS_MODE 0711
+
 struct Namespaces {
         int sessions; /* owned: O_PATH */
         ino_t sessions_inode, local_inode;
@@ -31,13 +34,14 @@ static int make_directory(int directory, const char *name, mode_t mode) {
         return inherit(directory, name);
 }
 
-static int look(int directory, const char *name, mode_t type, ino_t *inode) {
+/* What somebody else may have made before, and could change, is none of ours. */
+static int look(int directory, const char *name, mode_t mode, ino_t *inode) {
         struct stat st;
 
         if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         *inode = st.st_ino;
-        return (st.st_mode & S_IFMT) == type ? 0 : -EEXIST;
+        return st.st_mode == mode && st.st_uid == geteuid() ? 0 : -EEXIST;
 }
 
 static int make(Namespaces *namespaces, int root, const char **name) {
@@ -45,15 +49,15 @@ static int make(Namespaces *namespaces, int root, const char **name) {
         int result;
 
         *name = GLOBAL;
-        result = make_directory(root, GLOBAL, 01777);
+        result = make_directory(root, GLOBAL, GLOBAL_MODE);
         if (result == 0)
-                result = look(root, GLOBAL, S_IFDIR, &global);
+                result = look(root, GLOBAL, S_IFDIR | GLOBAL_MODE, &global);
         if (result < 0)
                 return result;
         *name = SESSIONS;
-        result = make_directory(root, SESSIONS, 0711);
+        result = make_directory(root, SESSIONS, SESSIONS_MODE);
         if (result == 0)
-                result = look(root, SESSIONS, S_IFDIR, &namespaces->sessions_inode);
+                result = look(root, SESSIONS, S_IFDIR | SESSIONS_MODE, &namespaces->sessions_inode);
         if (result < 0)
                 return result;
         namespaces->sessions = openat(root, SESSIONS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -63,7 +67,7 @@ static int make(Namespaces *namespaces, int root, const char **name) {
         /* The text is for whoever looks at the pool without us. */
         if (symlinkat(SESSIONS, root, LOCAL) < 0 && errno != EEXIST)
                 return -errno;
-        return look(root, LOCAL, S_IFLNK, &namespaces->local_inode);
+        return look(root, LOCAL, S_IFLNK | 0777, &namespaces->local_inode);
 }
 
 Namespaces *namespaces_new(const Pool *pool, GError **error) {
@@ -76,7 +80,7 @@ Namespaces *namespaces_new(const Pool *pool, GError **error) {
         if (result == 0)
                 return g_steal_pointer(&namespaces);
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option namespaces: cannot make %s in the pool: %s",
-                    name, result == -EEXIST ? "something else has that name" : g_strerror(-result));
+                    name, result == -EEXIST ? "something else, or of another owner or mode, has that name" : g_strerror(-result));
         return NULL;
 }
 
@@ -98,11 +102,12 @@ bool namespaces_is_sessions(const Namespaces *namespaces, ino_t inode) {
 int namespaces_lead(const Namespaces *namespaces, const Credentials *credentials, uid_t uid, gid_t gid,
                     char link[NAMESPACES_LINK_MAX]) {
         const char *name = link + strlen(SESSIONS "/");
+        struct stat st;
         int result;
 
         g_snprintf(link, NAMESPACES_LINK_MAX, SESSIONS "/%u", uid);
-        if (faccessat(namespaces->sessions, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-                return 0;
+        if (fstatat(namespaces->sessions, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                return S_ISDIR(st.st_mode) && st.st_uid == uid ? 0 : -EPERM;
         result = credentials_assume(credentials, uid, gid, 077);
         if (result < 0)
                 return result;
@@ -110,5 +115,9 @@ int namespaces_lead(const Namespaces *namespaces, const Credentials *credentials
         credentials_resume(credentials);
         if (result == -EEXIST)
                 return 0; /* another one was faster */
-        return result < 0 ? result : inherit(namespaces->sessions, name);
+        if (result == 0)
+                result = inherit(namespaces->sessions, name);
+        if (result < 0)
+                unlinkat(namespaces->sessions, name, AT_REMOVEDIR);
+        return result;
 }

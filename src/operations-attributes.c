@@ -12,7 +12,9 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
 
         if (result < 0)
                 return reply_result(req, result);
-        fuse_reply_attr(req, &st, operations_attribute_timeout(operations_of(req), &st));
+        /* Others may change a persisted region's file by its own path. */
+        fuse_reply_attr(req, &st, registry_source(operations_of(req)->registry, id) ?
+                                          0 : operations_attribute_timeout(operations_of(req), &st));
 }
 
 void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {

@@ -87,17 +87,14 @@ static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, cons
 }
 
 /*
- * Makes the request's handle one on node id, which node is open on. *contents is open on what holds its contents, and is
- * taken over where the handle is served here.
+ * Goes on with a handle that registry_handle_added() has counted, with the backing id that it told. node is open on the
+ * node, *contents on what holds its contents, and is taken over where the handle is served here. Ends the handle
+ * where that fails.
  */
-static int attach(const Operations *operations, fuse_ino_t id, int node, int *contents, struct fuse_file_info *file) {
-        int backing_id;
-        int result = registry_handle_added(operations->registry, id, writes(file), &backing_id);
+static int attach(const Operations *operations, fuse_ino_t id, int node, int *contents, int backing_id,
+                  struct fuse_file_info *file) {
+        int result = obey_policy(operations, id, node, file);
 
-        if (result < 0)
-                return result;
-        file->fh = 0;
-        result = obey_policy(operations, id, node, file);
         if (result == 0 && operations->passthrough)
                 result = attach_passthrough(operations, id, node, *contents, backing_id, file);
         if (result < 0) {
@@ -110,6 +107,12 @@ static int attach(const Operations *operations, fuse_ino_t id, int node, int *co
                 file->keep_cache = !registry_source(operations->registry, id);
         }
         return 0;
+}
+
+/* Counts the request's handle on the node. */
+static int add_handle(const Operations *operations, fuse_ino_t id, struct fuse_file_info *file, int *backing_id) {
+        file->fh = 0;
+        return registry_handle_added(operations->registry, id, writes(file), backing_id);
 }
 
 /*
@@ -134,12 +137,14 @@ static int keep_path(int *fd) {
 static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct fuse_entry_param entry;
-        int result = operations->passthrough ? keep_path(fd) : 0;
+        int result = operations->passthrough ? keep_path(fd) : 0, backing_id;
 
         if (result < 0)
                 return result;
         operations_fill_entry(operations, ref, *fd, st, &entry);
-        result = attach(operations, entry.ino, *fd, fd, file);
+        result = add_handle(operations, entry.ino, file, &backing_id);
+        if (result == 0)
+                result = attach(operations, entry.ino, *fd, fd, backing_id, file);
         if (result < 0) {
                 registry_forget(operations->registry, entry.ino, 1);
                 return result;
@@ -245,27 +250,64 @@ static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, co
         return 0;
 }
 
+/* Opens node and contents, and makes the handle one on them. What the handle does not take over is the caller's. */
+static int open_counted(const Operations *operations, fuse_ino_t id, int backing_id, int *node, int *of_source,
+                        struct fuse_file_info *file) {
+        /* Only now, as what is counted keeps others from making it a persisted one. */
+        const Source *source = registry_source(operations->registry, id);
+        int flags = operations->passthrough ? O_PATH : file->flags & SERVED_FLAGS, result = 0;
+
+        *node = operations_open_node(operations, id, source ? O_PATH : flags);
+        *of_source = source ? source_open(source, flags) : -1;
+        if (*node < 0)
+                result = *node;
+        else if (source && *of_source < 0)
+                result = *of_source;
+        else if (source && (writes(file) || (file->flags & O_TRUNC)) && !source_is_writable(source))
+                result = -EACCES;
+        if (result < 0) {
+                detach(operations, id, file);
+                return result;
+        }
+        return attach(operations, id, *node, source ? of_source : node, backing_id, file);
+}
+
+/* What is needed to answer when the kernel has learnt of the length. */
+typedef struct Opened {
+        fuse_req_t req;
+        fuse_ino_t id;
+        struct fuse_file_info file;
+} Opened;
+
+static void reply_opened(void *data) {
+        g_autofree Opened *opened = data;
+        const Operations *operations = operations_of(opened->req);
+
+        if (fuse_reply_open(opened->req, &opened->file) < 0)
+                detach(operations, opened->id, &opened->file);
+}
+
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        const Source *source = registry_source(operations->registry, id);
-        int flags = operations->passthrough ? O_PATH : file->flags & SERVED_FLAGS;
-        auto_descriptor node = operations_open_node(operations, id, source ? O_PATH : flags);
-        auto_descriptor of_source = source ? source_open(source, flags) : -1;
-        int *contents = source ? &of_source : &node;
-        int result;
+        auto_descriptor node = -1, of_source = -1;
+        Opened *opened;
+        int backing_id, result = add_handle(operations, id, file, &backing_id);
 
-        if (node < 0 || *contents < 0)
-                return reply_result(req, node < 0 ? node : *contents);
-        if (source && (writes(file) || (file->flags & O_TRUNC)) && !source_is_writable(source))
-                return reply_result(req, -EACCES);
-        result = attach(operations, id, node, contents, file);
+        if (result == 0)
+                result = open_counted(operations, id, backing_id, &node, &of_source, file);
         if (result < 0)
                 return reply_result(req, result);
-        result = settle_open(req, id, node, *contents, file);
-        if (result < 0)
+        result = settle_open(req, id, node, of_source >= 0 ? of_source : node, file);
+        if (result < 0) {
                 reply_result(req, result);
-        if (result < 0 || fuse_reply_open(req, file) < 0)
-                detach(operations, id, file);
+                return detach(operations, id, file);
+        }
+        opened = g_memdup2(&(Opened){ req, id, *file }, sizeof(*opened));
+        /* Appending goes by the length that the kernel knows, and others may have appended to a persisted region's file. */
+        if (operations->refresher && (file->flags & O_APPEND) && registry_source(operations->registry, id))
+                refresher_look(operations->refresher, node, reply_opened, opened);
+        else
+                reply_opened(opened);
 }
 
 void operation_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {

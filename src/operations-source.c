@@ -44,13 +44,22 @@ static int take_file(fuse_req_t req, int number, Source **source) {
                 return fd;
         if (device == operations->device)
                 return -EINVAL;
-        /* Before it is opened: a file system that is stacked on our own mount would ask us, who are busy here. */
+        /* Before it is opened: a file system that hands on what it is asked may ask us, who are busy here. */
+        if (credentials_privileged(operations->credentials) && caller_file_is_served(&caller, device))
+                return -ELOOP;
         result = try_backing(operations, fd);
         if (result == 0)
                 result = caller_may_open(&caller, operations->credentials, fd, access);
         if (result == 0)
                 *source = source_new(descriptor_steal(&fd), access);
-        return result;
+        /* The kernel has a meaning of its own for this one, as an answer to setxattr(2). */
+        return result == -EWOULDBLOCK ? -EBUSY : result;
+}
+
+static int commit(const Source *source) {
+        auto_descriptor file = source_open(source, O_WRONLY);
+
+        return file < 0 ? file : region_commit(file, 0);
 }
 
 /* While nobody opens the region. */
@@ -68,6 +77,8 @@ static int set_source(fuse_req_t req, fuse_ino_t id, int fd, int number) {
                 result = -ENOTEMPTY;
         if (result == 0)
                 result = take_file(req, number, &source);
+        if (result == 0 && policy.allocation == REGION_COMMITTED)
+                result = commit(source);
         if (result == 0)
                 result = source_keep(source, fd);
         if (result < 0)

@@ -3,6 +3,7 @@
 
 #include "attributes.h"
 #include "region.h"
+#include "stored.h"
 
 #include <regionfs/regionfs.h>
 #include <string.h>
@@ -51,6 +52,8 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
 
                 return result < 0 ? reply_result(req, result) : reply_value(req, value, result, size);
         }
+        if (stored_owns(name))
+                return reply_result(req, -ENODATA);
         buffer = size ? g_malloc(size) : NULL;
         length = getxattr(descriptor_path(fd, path), name, buffer, size);
         if (length < 0)
@@ -60,7 +63,7 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
 
 /* What regionfs itself keeps with a file is not for clients; and trusted names, as anywhere, are for root alone. */
 static bool is_shown(fuse_req_t req, const char *name) {
-        return !attributes_own(name) && (fuse_req_ctx(req)->uid == 0 || !g_str_has_prefix(name, TRUSTED_PREFIX));
+        return !attributes_own(name) && !stored_owns(name) && (fuse_req_ctx(req)->uid == 0 || !g_str_has_prefix(name, TRUSTED_PREFIX));
 }
 
 static int list_pool(fuse_req_t req, int fd, GString *names) {
@@ -142,7 +145,8 @@ static void reply_done(void *data) {
 /* The kernel has to learn of a new length before the client goes on. */
 static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
-        int result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+        auto_descriptor contents = operations_open_contents(operations, id, O_PATH);
+        int result = contents >= 0 && operations_drops_setid(req) ? region_drop_setid(contents) : 0;
 
         /*
          * Sent from inside the operation: without an offset it only marks the attributes as old, and takes no lock that
@@ -180,6 +184,8 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
                 return reply_result(req, fd);
         if (attributes_own(name))
                 return set_own(req, id, fd, name, value, size, flags);
+        if (stored_owns(name))
+                return reply_result(req, -EPERM);
         if (setxattr(descriptor_path(fd, path), name, value, size, flags) < 0)
                 result = -errno;
         else if (g_str_equal(name, ACCESS_ACL))
@@ -199,5 +205,7 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
 
                 return reply_result(req, attributes_remove(&target, name));
         }
+        if (stored_owns(name))
+                return reply_result(req, -ENODATA);
         reply_result(req, removexattr(descriptor_path(fd, path), name) < 0 ? -errno : 0);
 }

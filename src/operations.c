@@ -49,9 +49,11 @@ static void find_source(const Operations *operations, fuse_ino_t id, int fd) {
         Source *source;
         int result = source_restore(fd, &source);
 
-        if (result < 0)
+        if (result < 0) {
                 g_warning("cannot read what a persisted region's file is: %s", g_strerror(-result));
-        else if (source)
+                source = source_new(-1, O_RDONLY);
+        }
+        if (source)
                 registry_set_source(operations->registry, id, source);
 }
 
@@ -70,8 +72,10 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, c
         if (!registry_source(operations->registry, entry->ino))
                 find_source(operations, entry->ino, fd);
         source = registry_source(operations->registry, entry->ino);
-        if (source)
-                source_stat(source, &entry->attr);
+        if (!source)
+                return;
+        source_stat(source, &entry->attr);
+        entry->attr_timeout = 0;
 }
 
 int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,

@@ -4,14 +4,14 @@
  */
 #include "pool-kinds.h"
 
+#include "stored.h"
+
+#include <errno.h>
 #include <gio/gio.h>
-#include <regionfs/regionfs.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/xattr.h>
 
-/* Clients do not reach it: the attributes' table answers its prefix. */
-#define FORMAT_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "format"
+#define FORMAT_ATTRIBUTE "format"
 #define FORMAT "1"
 
 /* umount(8) returns before the daemon that served the mount has ended: it is waited for, in milliseconds. */
@@ -40,11 +40,12 @@ static bool lock(const Pool *pool, const char *path, GError **error) {
 
 /* Where the attribute cannot be written, neither can be what formats differ in. */
 static bool mark(const Pool *pool, const char *path, GError **error) {
-        if (fsetxattr(pool->fd, FORMAT_ATTRIBUTE, FORMAT, strlen(FORMAT), 0) == 0 || errno == ENOTSUP || errno == EROFS ||
-            errno == EACCES || errno == EPERM)
+        int result = stored_set(pool->fd, FORMAT_ATTRIBUTE, FORMAT, strlen(FORMAT));
+
+        if (result == 0 || result == -ENOTSUP || result == -EROFS || result == -EACCES || result == -EPERM)
                 return true;
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "option pool: cannot mark %s as a pool: %s", path,
-                    g_strerror(errno));
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option pool: cannot mark %s as a pool: %s", path,
+                    g_strerror(-result));
         return false;
 }
 
@@ -54,10 +55,13 @@ bool pool_claim(const Pool *pool, const char *path, GError **error) {
 
         if (!lock(pool, path, error))
                 return false;
-        size = fgetxattr(pool->fd, FORMAT_ATTRIBUTE, format, sizeof(format) - 1);
-        if (size < 0)
+        size = stored_get(pool->fd, FORMAT_ATTRIBUTE, format, sizeof(format) - 1);
+        if (size == -ENODATA || size == -ENOTSUP)
                 return mark(pool, path, error);
-        format[size] = '\0';
+        if (size < 0)
+                g_strlcpy(format, "unknown", sizeof(format)); /* it does not even fit, or cannot be read */
+        else
+                format[size] = '\0';
         if (g_str_equal(format, FORMAT))
                 return true;
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,

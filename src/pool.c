@@ -62,6 +62,15 @@ static int read_handle(int fd, PoolRef *ref) {
         return 0;
 }
 
+/* As descriptor_open(). */
+static int open_leased(const Pool *pool, struct file_handle *handle, int flags) {
+        auto_descriptor node = open_by_handle_at(pool->fd, handle, O_PATH | O_CLOEXEC);
+        char path[DESCRIPTOR_PATH_MAX];
+        int fd = node < 0 ? -1 : descriptor_open(descriptor_path(node, path), flags);
+
+        return fd < 0 ? -errno : fd;
+}
+
 static int open_handle(const Pool *pool, const PoolRef *ref, int flags) {
         union {
                 struct file_handle header;
@@ -70,7 +79,9 @@ static int open_handle(const Pool *pool, const PoolRef *ref, int flags) {
         int fd;
 
         memcpy(handle.header.f_handle, ref->handle, ref->handle_size);
-        fd = open_by_handle_at(pool->fd, &handle.header, flags | O_CLOEXEC);
+        fd = open_by_handle_at(pool->fd, &handle.header, (flags & O_PATH ? flags : flags | O_NONBLOCK) | O_CLOEXEC);
+        if (fd < 0 && errno == EWOULDBLOCK)
+                return open_leased(pool, &handle.header, flags);
         return fd < 0 ? -errno : fd;
 }
 
@@ -143,7 +154,7 @@ static int open_pinned(const PoolRef *ref, int flags) {
         if (flags & O_PATH)
                 fd = fcntl(ref->fd, F_DUPFD_CLOEXEC, 0);
         else
-                fd = open(descriptor_path(ref->fd, path), flags | O_CLOEXEC);
+                fd = descriptor_open(descriptor_path(ref->fd, path), flags);
         return fd < 0 ? -errno : fd;
 }
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <regionfs/regionfs.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 uint64_t region_page_size(void) {
         return sysconf(_SC_PAGESIZE);
@@ -17,7 +18,7 @@ uint64_t region_padded_length(uint64_t logical) {
         return (logical + page - 1) / page * page;
 }
 
-#define POLICY_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "policy"
+#define POLICY_ATTRIBUTE "policy"
 
 /* The bytes of a kept policy; what is not there, as an older or newer regionfs wrote it, is as by default. */
 enum { POLICY_LIFETIME, POLICY_ALLOCATION, POLICY_SEALED, POLICY_SIZE };
@@ -67,17 +68,40 @@ static int reopen(int fd, int access) {
         if (flags >= 0 && !(flags & O_PATH) && ((flags & O_ACCMODE) == access || (flags & O_ACCMODE) == O_RDWR))
                 file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         else
-                file = open(descriptor_path(fd, path), access | O_CLOEXEC);
+                file = descriptor_open(descriptor_path(fd, path), access);
         return file < 0 ? -errno : file;
 }
 
-/* Behind the end as well, so that the length stays; what a failing call has allocated, it gives back. */
+/* What there is room for is not what root finds room for: the file system may keep some back. */
+static bool has_room(int file, uint64_t bytes) {
+        struct statvfs fs;
+
+        /* Without a limit of its own a tmpfs says that it has no blocks at all. */
+        return fstatvfs(file, &fs) < 0 || fs.f_blocks == 0 || bytes <= (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+/*
+ * Behind the end as well, so that the length stays. What a failing call has allocated, a tmpfs gives back; other file
+ * systems leave it there, so what is known to be too much is not tried, and what is behind the end then is cut off.
+ */
 static int reserve(int file, uint64_t length) {
+        struct stat st;
+        int result = 0;
+
         if (length == 0)
                 return 0;
         if (length > G_MAXINT64)
                 return -EFBIG;
-        return fallocate(file, FALLOC_FL_KEEP_SIZE, 0, length) < 0 ? -errno : 0;
+        if (fstat(file, &st) < 0)
+                return -errno;
+        if (length > (uint64_t)st.st_blocks * 512 && !has_room(file, length - (uint64_t)st.st_blocks * 512))
+                return -ENOSPC;
+        if (fallocate(file, FALLOC_FL_KEEP_SIZE, 0, length) < 0) {
+                result = -errno;
+                if (ftruncate(file, st.st_size) < 0)
+                        g_warning("cannot give back what a region did not get: %s", g_strerror(errno));
+        }
+        return result;
 }
 
 int region_set_length(int fd, int rules, off_t length) {

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <regionfs/regionfs.h>
+#include <linux/openat2.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 struct Source {
         int fd;     /* owned: O_PATH; -1: the file was not found again */
@@ -14,10 +16,11 @@ struct Source {
         char *path; /* owned, of a file that was not found again: where it was */
 };
 
-#define ORIGIN_ATTRIBUTE REGIONFS_ATTRIBUTE_PREFIX "origin"
+#define ORIGIN_ATTRIBUTE "origin"
 
 /* What is kept. With its time of creation an inode number means one file only, also when the number is used again. */
 typedef struct Origin {
+        uint64_t file_system; /* as of statfs(2) */
         uint64_t inode;
         int64_t created;
         uint32_t created_nanoseconds;
@@ -51,7 +54,11 @@ bool source_is_there(const Source *source) {
 
 static int identify(int fd, Origin *origin) {
         struct statx stx;
+        struct statfs fs;
 
+        if (fstatfs(fd, &fs) < 0)
+                return -errno;
+        memcpy(&origin->file_system, &fs.f_fsid, sizeof(origin->file_system));
         if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_TYPE | STATX_BTIME, &stx) < 0)
                 return -errno;
         if (!S_ISREG(stx.stx_mode))
@@ -69,19 +76,22 @@ int source_keep(const Source *source, int node) {
         if (result < 0)
                 return result;
         length = source_path(source, origin.path);
+        if (length == 0)
+                return -ENAMETOOLONG;
         return stored_set(node, ORIGIN_ATTRIBUTE, &origin, offsetof(Origin, path) + length);
 }
 
 /* Opens what is at the kept path, if it is the same file. */
 static int find_again(const Origin *kept) {
-        /* Looked at before it is opened for anything: it may be anyone's by now. */
-        auto_descriptor fd = open(kept->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        /* Looked at before it is opened for anything: it may be anyone's by now, as may links on the way. */
+        struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS };
+        auto_descriptor fd = syscall(SYS_openat2, AT_FDCWD, kept->path, &how, sizeof(how));
         Origin found = { 0 };
         int result = fd < 0 ? -errno : identify(fd, &found);
 
         if (result < 0)
                 return result;
-        if (found.inode != kept->inode || found.created != kept->created ||
+        if (found.file_system != kept->file_system || found.inode != kept->inode || found.created != kept->created ||
             found.created_nanoseconds != kept->created_nanoseconds)
                 return -ESTALE;
         return descriptor_steal(&fd);
@@ -93,11 +103,11 @@ int source_restore(int node, Source **source) {
         int fd;
 
         *source = NULL;
+        if (size == -ENODATA || size == -ENOTSUP)
+                return 0;
         if (size < 0)
-                return size == -ENODATA || size == -ENOTSUP ? 0 : size;
-        if ((size_t)size <= offsetof(Origin, path))
-                return -EIO;
-        fd = find_again(&kept);
+                return size;
+        fd = (size_t)size > offsetof(Origin, path) ? find_again(&kept) : -EIO;
         if (fd < 0)
                 g_warning("the file of a persisted region is not at %s any more, or is another one: the region cannot be "
                           "opened", kept.path);
@@ -118,7 +128,7 @@ int source_open(const Source *source, int flags) {
         else if ((flags & O_ACCMODE) != O_RDONLY && !source_is_writable(source))
                 return -EACCES;
         else
-                fd = open(descriptor_path(source->fd, path), flags | O_CLOEXEC);
+                fd = descriptor_open(descriptor_path(source->fd, path), flags);
         return fd < 0 ? -errno : fd;
 }
 
@@ -151,7 +161,7 @@ int source_path(const Source *source, char path[PATH_MAX]) {
         ssize_t size;
 
         if (source->fd < 0)
-                return g_strlcpy(path, source->path, PATH_MAX);
+                return g_strlcpy(path, source->path ? source->path : "", PATH_MAX);
         size = readlink(descriptor_path(source->fd, link), path, PATH_MAX - 1);
         size = MAX(size, 0);
         path[size] = '\0';

@@ -29,7 +29,10 @@ bool source_is_writable(const Source *source);
 /* Whether the file was found. */
 bool source_is_there(const Source *source);
 
-/* Keeps it with the file in the pool that node is open on, O_PATH included; and finds it again: *source is NULL if none is kept. */
+/*
+ * Keeps it with the file in the pool that node is open on, O_PATH included; and finds it again: *source is NULL if none is
+ * kept, and one without its file where that is not found.
+ */
 int source_keep(const Source *source, int node);
 int source_restore(int node, Source **source);
 

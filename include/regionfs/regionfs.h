@@ -67,13 +67,16 @@
  *
  *   EBADF       the caller has no such descriptor, or one of O_PATH
  *   EACCES      the descriptor cannot read, or the caller may not open the file that it is on (also other errors of open(2))
- *   EBUSY       the region has a handle
+ *   EBUSY       the region has a handle, or someone holds a lease on the file (fcntl(2), F_SETLEASE)
  *   EINVAL      the value is no number, or the file is no regular file, or lies in this mount
- *   ELOOP       the file system is stacked on others, and cannot serve regions
+ *   ELOOP       the file system is stacked on others, or served by a process (FUSE), or not known
+ *   EMFILE      the daemon holds as many descriptors as it may
  *   ENODEV      the file cannot be mapped
  *   ENOTEMPTY   the region holds something
- *   EPERM       the region belongs to someone else, is persisted already, or is sealed; or the daemon cannot see the caller: one
- *               of another pid namespace, or, without root, one that is not dumpable (prctl(2))
+ *   EPERM       the region belongs to someone else, is persisted already, or is sealed; or the file has seals (memfd_create(2)); or
+ *               the daemon cannot see the caller: it is in none of the daemon's pid namespaces, or, without
+ *               root, not dumpable (prctl(2))
+ *   EOPNOTSUPP  the pool's file system keeps no attributes
  */
 #define REGIONFS_ATTRIBUTE_SOURCE REGIONFS_ATTRIBUTE_PREFIX "source"
 

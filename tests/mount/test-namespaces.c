@@ -129,18 +129,43 @@ START_TEST(they_are_there_again) {
         ck_assert_int_eq(run_command(NULL, "rm %s/Local && echo mine >%s/Local", pool, pool), 0);
         fixture_prepare();
         ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, fixture_mountpoint()), 1);
-        ck_assert_msg(strstr(said, "option namespaces: cannot make Local in the pool: something else has that name"), "%s",
+        ck_assert_msg(strstr(said, "option namespaces: cannot make Local in the pool: something else, or of another owner or mode, has that name"), "%s",
                       said);
         fixture_remove();
         ck_assert_int_eq(run_command(NULL, "test \"$(cat %s/Local)\" = mine && rm -rf %s", pool, pool), 0);
 }
 END_TEST
 
+static void plant(void *data) {
+        become(FIRST);
+        must(mkdir(in_mount("Sessions"), 0777));
+        must(mkdir(in_mount("Sessions/0"), 0777));
+}
+
+START_TEST(what_a_stranger_made_before_is_not_taken) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("namespaces,pool=%s", pool), *plain = g_strdup_printf("pool=%s", pool);
+        g_autofree char *said = NULL;
+
+        must(chmod(pool, 01777));
+        fixture_mount(plain);
+        run_process(plant, NULL);
+        fixture_unmount();
+        fixture_prepare();
+        ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, fixture_mountpoint()), 1);
+        ck_assert_msg(strstr(said, "option namespaces: cannot make Sessions in the pool"), "%s", said);
+        fixture_remove();
+        ck_assert_int_eq(run_command(NULL, "rm -rf %s", pool), 0);
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = tcase_create("namespaces");
 
-        if (geteuid() == 0)
+        if (geteuid() == 0) {
                 tcase_add_test(tests, each_user_has_a_local_one);
+                tcase_add_test(tests, what_a_stranger_made_before_is_not_taken);
+        }
         tcase_add_test(tests, one_user_has_both);
         tcase_add_test(tests, they_are_there_again);
         suite_add_tcase(suite, tests);

@@ -483,17 +483,238 @@ END_TEST
 START_TEST(a_newer_pool_is_left_alone) {
         g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
         g_autofree char *option = g_strdup_printf("pool=%s", pool), *said = NULL, *format = NULL;
+        const char *name = geteuid() == 0 ? "trusted.regionfs.format" : "user.regionfs.format";
 
         fixture_mount(option);
         fixture_unmount();
-        format = must_get(pool, "user.regionfs.format");
+        format = must_get(pool, name);
         ck_assert_str_eq(format, "1");
-        must(setxattr(pool, "user.regionfs.format", "2", 1, 0));
+        must(setxattr(pool, name, "2", 1, 0));
         fixture_prepare();
         ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, fixture_mountpoint()), 1);
         ck_assert_msg(strstr(said, "is a pool of format 2, made by a newer regionfs"), "%s", said);
         fixture_remove();
         remove_tree(pool);
+}
+END_TEST
+
+START_TEST(what_the_daemon_keeps_is_not_for_clients) {
+        g_autofree char *path = beside("file");
+        char list[1024];
+        ssize_t size;
+        int file;
+
+        must_write(path, "text");
+        file = must_open(path, O_RDWR, 0);
+        make_persisted(in_mount("r"), file);
+        must_fail(getxattr(in_mount("r"), "user.regionfs.origin", NULL, 0), ENODATA);
+        must_fail(setxattr(in_mount("r"), "user.regionfs.origin", "x", 1, 0), EINVAL);
+        if (geteuid() == 0) {
+                must_fail(getxattr(in_mount("r"), "trusted.regionfs.origin", NULL, 0), ENODATA);
+                must_fail(setxattr(in_mount("r"), "trusted.regionfs.origin", "x", 1, 0), EPERM);
+                must_fail(removexattr(in_mount("r"), "trusted.regionfs.origin"), ENODATA);
+        }
+        size = listxattr(in_mount("r"), list, sizeof(list));
+        must(size);
+        for (ssize_t at = 0; at < size; at += strlen(list + at) + 1)
+                ck_assert_msg(!strstr(list + at, "origin") && !strstr(list + at, "policy"), "%s", list + at);
+        must(close(file));
+        must(unlink(path));
+}
+END_TEST
+
+/* By the pool's own path, as whoever reaches it may. */
+static void forge(void *data) {
+        g_autofree char *from = g_strdup_printf("%s/mine", (const char *)data), *to = g_strdup_printf("%s/forged", (const char *)data);
+        char origin[5000];
+        ssize_t size;
+        int fd;
+
+        become_other();
+        fd = must_open(to, O_RDWR | O_CREAT | O_EXCL, 0666);
+        size = getxattr(from, "user.regionfs.origin", origin, sizeof(origin));
+        must_fail(getxattr(from, "trusted.regionfs.origin", origin, sizeof(origin)), ENODATA);
+        if (size > 0)
+                must(fsetxattr(fd, "user.regionfs.origin", origin, size, 0));
+        must(fsetxattr(fd, "user.regionfs.policy", "\1\0\0", 3, 0));
+        must(close(fd));
+}
+
+START_TEST(who_reaches_the_pool_does_not_get_the_daemons_rights) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("pool=%s", pool), *path = g_strconcat(pool, ".file", NULL);
+        g_autofree char *lifetime = NULL;
+        int file;
+
+        must_write(path, "secret");
+        must(chmod(path, 0600));
+        must(chmod(pool, 01777));
+        fixture_mount(option);
+        file = must_open(path, O_RDWR, 0);
+        make_persisted(in_mount("mine"), file);
+        must(close(file));
+        run_process(forge, pool);
+        must_fail(getxattr(in_mount("forged"), REGIONFS_ATTRIBUTE_SOURCE, NULL, 0), ENODATA);
+        must_read(in_mount("forged"), "");
+        lifetime = must_get(in_mount("forged"), REGIONFS_ATTRIBUTE_LIFETIME);
+        ck_assert_str_eq(lifetime, "kept");
+        fixture_unmount();
+        must(unlink(path));
+        remove_tree(pool);
+}
+END_TEST
+
+START_TEST(a_lease_holds_nobody_up) {
+        g_autofree char *path = beside("file");
+        int file, leased;
+        gint64 begin;
+
+        must_write(path, "text");
+        must(mknod(in_mount("r"), S_IFREG | 0644, 0));
+        leased = must_open(path, O_RDWR, 0);
+        must(fcntl(leased, F_SETSIG, SIGURG)); /* which nobody minds */
+        must(fcntl(leased, F_SETLEASE, F_WRLCK));
+        begin = g_get_monotonic_time();
+        must_fail(set_source(in_mount("r"), leased), EBUSY);
+        ck_assert_int_lt(g_get_monotonic_time() - begin, 5 * G_USEC_PER_SEC);
+        must(fcntl(leased, F_SETLEASE, F_UNLCK));
+        must(set_source(in_mount("r"), leased));
+        file = must_open(in_mount("r"), O_RDWR, 0);
+        must_read(in_mount("r"), "text");
+        must(close(file));
+        must(close(leased));
+        must(unlink(path));
+}
+END_TEST
+
+START_TEST(a_seal_is_not_got_round) {
+        int sealed = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING), region;
+        char *view;
+
+        ck_assert_int_eq(write(sealed, "sealed", 6), 6);
+        must(fcntl(sealed, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL));
+        must(mknod(in_mount("r"), S_IFREG | 0666, 0));
+        if (set_source(in_mount("r"), sealed) == 0) {
+                region = open(in_mount("r"), O_RDWR);
+                view = region < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, region, 0);
+                ck_assert_msg(view == MAP_FAILED, "a sealed file can be written to");
+        }
+        must(close(sealed));
+}
+END_TEST
+
+/* Opens the region again and again, until it has the file. */
+static void open_until_persisted(void *data) {
+        for (int i = 0; i < 100000; i++) {
+                char text[8] = "";
+                int fd = open(in_mount("r"), O_RDWR);
+
+                if (fd < 0)
+                        continue;
+                if (pread(fd, text, 4, 0) == 4) {
+                        ck_assert_str_eq(text, "text");
+                        must(close(fd));
+                        return;
+                }
+                must(close(fd));
+                /* Whoever finds it empty finds it not persisted when it was opened: then it cannot be so yet. */
+        }
+        ck_abort_msg("never persisted");
+}
+
+START_TEST(openers_have_the_file_or_are_before_it) {
+        g_autofree char *path = beside("file");
+        int file;
+
+        must_write(path, "text");
+        file = must_open(path, O_RDWR, 0);
+        for (int i = 0; i < 30; i++) {
+                pid_t opener;
+                struct stat st;
+                int handle;
+
+                must(mknod(in_mount("r"), S_IFREG | 0666, 0));
+                opener = start_process(open_until_persisted, NULL);
+                while (set_source(in_mount("r"), file) < 0)
+                        ck_assert_int_eq(errno, EBUSY);
+                /* From here on everyone has the file, with a handle of an earlier opener or without. */
+                handle = must_open(in_mount("r"), O_RDWR, 0);
+                must(fstat(handle, &st));
+                ck_assert_int_eq(st.st_size, 4);
+                must_read(in_mount("r"), "text");
+                must(close(handle));
+                end_process(opener);
+                must(unlink(in_mount("r")));
+        }
+        must(close(file));
+        must(unlink(path));
+}
+END_TEST
+
+START_TEST(what_others_append_is_kept) {
+        g_autofree char *path = beside("file");
+        int file, region;
+        struct stat st;
+
+        must_write(path, "12345");
+        file = must_open(path, O_RDWR | O_APPEND, 0);
+        make_persisted(in_mount("r"), file);
+        must_read(in_mount("r"), "12345");
+        ck_assert_int_eq(write(file, "6789", 4), 4);
+        must(stat(in_mount("r"), &st));
+        ck_assert_int_eq(st.st_size, 9);
+        ck_assert_int_eq(write(file, "0", 1), 1);
+        region = must_open(in_mount("r"), O_RDWR | O_APPEND, 0);
+        ck_assert_int_eq(write(region, "abc", 3), 3);
+        must_read(path, "1234567890abc");
+        must_read(in_mount("r"), "1234567890abc");
+        ck_assert_int_eq(lseek(region, 0, SEEK_END), 13);
+        must(close(region));
+        must(close(file));
+        must(unlink(path));
+}
+END_TEST
+
+START_TEST(a_committed_directory_commits_it) {
+        g_autofree char *path = beside("file");
+        int file = must_open(path, O_RDWR | O_CREAT, 0600), readable;
+        struct stat st;
+
+        must(mkdir(in_mount("d"), 0700));
+        must(setxattr(in_mount("d"), REGIONFS_ATTRIBUTE_ALLOCATION, "committed", 9, 0));
+        must(ftruncate(file, 300000));
+        must(mknod(in_mount("d/r"), S_IFREG | 0600, 0));
+        readable = must_open(path, O_RDONLY, 0);
+        must_fail(set_source(in_mount("d/r"), readable), EACCES);
+        must(close(readable));
+        must(set_source(in_mount("d/r"), file));
+        must(fstat(file, &st));
+        ck_assert_int_ge(st.st_blocks * 512, 300000);
+        must(close(file));
+        must(unlink(path));
+}
+END_TEST
+
+/* The length is a change of contents: the file's set-id bits go, as of truncate(2). */
+static void set_length_as_other(void *data) {
+        become_other();
+        must(setxattr(in_mount("r"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "2", 1, 0));
+}
+
+START_TEST(set_id_bits_of_the_file_go) {
+        g_autofree char *path = make_file("file", 0, 0, 04777);
+        int file = must_open(path, O_RDWR, 0);
+        struct stat st;
+
+        must(chmod(path, 04777));
+        make_persisted(in_mount("r"), file);
+        must(chmod(in_mount("r"), 0666));
+        run_process(set_length_as_other, NULL);
+        must(stat(path, &st));
+        ck_assert_int_eq(st.st_size, 2);
+        ck_assert_uint_eq(st.st_mode & 07777, 0777);
+        must(close(file));
+        must(unlink(path));
 }
 END_TEST
 
@@ -507,10 +728,20 @@ static void add(Suite *suite) {
         tcase_add_test(tests, what_cannot_be_is_refused);
         tcase_add_test(tests, what_was_opened_to_read_is_only_read);
         tcase_add_test(tests, a_committed_one_has_its_room_on_the_disk);
-        if (geteuid() == 0)
+        tcase_add_test(tests, what_the_daemon_keeps_is_not_for_clients);
+        tcase_add_test(tests, a_lease_holds_nobody_up);
+        tcase_add_test(tests, a_seal_is_not_got_round);
+        tcase_add_test(tests, openers_have_the_file_or_are_before_it);
+        tcase_add_test(tests, what_others_append_is_kept);
+        tcase_add_test(tests, a_committed_directory_commits_it);
+        if (geteuid() == 0) {
                 tcase_add_test(tests, the_callers_rights_decide);
+                tcase_add_test(tests, set_id_bits_of_the_file_go);
+        }
         tests = tcase_create("pool");
         tcase_add_test(tests, a_directory_pool_is_there_again);
+        if (geteuid() == 0)
+                tcase_add_test(tests, who_reaches_the_pool_does_not_get_the_daemons_rights);
         tcase_add_test(tests, a_pool_belongs_to_one_daemon);
         tcase_add_test(tests, a_newer_pool_is_left_alone);
         tcase_add_test(tests, another_file_at_the_path_is_not_taken);
