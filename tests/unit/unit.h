@@ -19,6 +19,7 @@
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 /* The user and group that root's tests become. Nobody's, so that no daemon has a pool as this user. */
 #define UNIT_USER 64123
@@ -77,6 +78,17 @@ static inline unsigned unit_descriptors(void) {
         while (g_dir_read_name(directory))
                 count++;
         return count;
+}
+
+/* Whether there are user attributes in UNIT_TEMPORARY. */
+static inline bool unit_keeps_attributes(void) {
+        g_autofree char *path = NULL;
+        auto_descriptor fd = g_file_open_tmp("regionfs-unit-XXXXXX", &path, NULL);
+
+        if (fd < 0)
+                return false;
+        unlink(path);
+        return fsetxattr(fd, "user.unit", "x", 1, 0) == 0;
 }
 
 /* Root that may do what root may; in a container it may not. */
