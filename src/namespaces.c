@@ -11,9 +11,6 @@
 #define LOCAL "Local"
 #define SESSIONS "Sessions"
 
-#define GLOBAL_MODE 01777
-#define SESSIONS_MODE 0711
-
 struct Namespaces {
         int sessions; /* owned: O_PATH */
         ino_t sessions_inode, local_inode;
@@ -34,14 +31,16 @@ static int make_directory(int directory, const char *name, mode_t mode) {
         return inherit(directory, name);
 }
 
-/* What somebody else may have made before, and could change, is none of ours. */
-static int look(int directory, const char *name, mode_t mode, ino_t *inode) {
+/* What somebody else may have made before, or could change, is none of ours; open says whether others may write to it. */
+static int look(int directory, const char *name, mode_t type, bool open, ino_t *inode) {
         struct stat st;
 
         if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         *inode = st.st_ino;
-        return st.st_mode == mode && st.st_uid == geteuid() ? 0 : -EEXIST;
+        if ((st.st_mode & S_IFMT) != type || st.st_uid != geteuid() || (!open && (st.st_mode & 022)))
+                return -EEXIST;
+        return 0;
 }
 
 static int make(Namespaces *namespaces, int root, const char **name) {
@@ -49,15 +48,15 @@ static int make(Namespaces *namespaces, int root, const char **name) {
         int result;
 
         *name = GLOBAL;
-        result = make_directory(root, GLOBAL, GLOBAL_MODE);
+        result = make_directory(root, GLOBAL, 01777);
         if (result == 0)
-                result = look(root, GLOBAL, S_IFDIR | GLOBAL_MODE, &global);
+                result = look(root, GLOBAL, S_IFDIR, true, &global);
         if (result < 0)
                 return result;
         *name = SESSIONS;
-        result = make_directory(root, SESSIONS, SESSIONS_MODE);
+        result = make_directory(root, SESSIONS, 0711);
         if (result == 0)
-                result = look(root, SESSIONS, S_IFDIR | SESSIONS_MODE, &namespaces->sessions_inode);
+                result = look(root, SESSIONS, S_IFDIR, false, &namespaces->sessions_inode);
         if (result < 0)
                 return result;
         namespaces->sessions = openat(root, SESSIONS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -67,7 +66,7 @@ static int make(Namespaces *namespaces, int root, const char **name) {
         /* The text is for whoever looks at the pool without us. */
         if (symlinkat(SESSIONS, root, LOCAL) < 0 && errno != EEXIST)
                 return -errno;
-        return look(root, LOCAL, S_IFLNK | 0777, &namespaces->local_inode);
+        return look(root, LOCAL, S_IFLNK, true, &namespaces->local_inode);
 }
 
 Namespaces *namespaces_new(const Pool *pool, GError **error) {
@@ -80,7 +79,7 @@ Namespaces *namespaces_new(const Pool *pool, GError **error) {
         if (result == 0)
                 return g_steal_pointer(&namespaces);
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option namespaces: cannot make %s in the pool: %s",
-                    name, result == -EEXIST ? "something else, or of another owner or mode, has that name" : g_strerror(-result));
+                    name, result == -EEXIST ? "something else, or of another owner, has that name" : g_strerror(-result));
         return NULL;
 }
 

@@ -73,6 +73,9 @@ static int set_source(fuse_req_t req, fuse_ino_t id, int fd, int number) {
                 result = -errno;
         if (result == 0 && (policy.sealed || registry_source(operations_of(req)->registry, id)))
                 result = -EPERM;
+        /* What has no name never loses its last one, which is when a source is given up. */
+        if (result == 0 && st.st_nlink == 0)
+                result = -ENOENT;
         if (result == 0 && st.st_size > 0)
                 result = -ENOTEMPTY;
         if (result == 0)

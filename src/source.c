@@ -18,13 +18,22 @@ struct Source {
 
 #define ORIGIN_ATTRIBUTE "origin"
 
-/* What is kept. With its time of creation an inode number means one file only, also when the number is used again. */
+/* Bytes of a file handle that are enough to tell files apart: inode and generation come first, wherever there are any. */
+#define HANDLE_MAX 32
+
+/*
+ * What is kept. With its time of creation, and the generation that is in a file handle, an inode number means one file only,
+ * also when the number is used again.
+ */
 typedef struct Origin {
         uint64_t file_system; /* as of statfs(2) */
         uint64_t inode;
         int64_t created;
         uint32_t created_nanoseconds;
         uint32_t writable;
+        int32_t handle_type;
+        uint32_t handle_size; /* 0: the file system has no handles */
+        unsigned char handle[HANDLE_MAX];
         char path[PATH_MAX]; /* without a NUL in the attribute */
 } Origin;
 
@@ -52,6 +61,20 @@ bool source_is_there(const Source *source) {
         return source->fd >= 0;
 }
 
+static void identify_handle(int fd, Origin *origin) {
+        union {
+                struct file_handle header;
+                unsigned char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+        } handle = { .header.handle_bytes = MAX_HANDLE_SZ };
+        int mount_id;
+
+        if (name_to_handle_at(fd, "", &handle.header, &mount_id, AT_EMPTY_PATH) < 0)
+                return;
+        origin->handle_type = handle.header.handle_type;
+        origin->handle_size = MIN(handle.header.handle_bytes, HANDLE_MAX);
+        memcpy(origin->handle, handle.header.f_handle, origin->handle_size);
+}
+
 static int identify(int fd, Origin *origin) {
         struct statx stx;
         struct statfs fs;
@@ -63,6 +86,7 @@ static int identify(int fd, Origin *origin) {
                 return -errno;
         if (!S_ISREG(stx.stx_mode))
                 return -ESTALE;
+        identify_handle(fd, origin);
         origin->inode = stx.stx_ino;
         origin->created = stx.stx_mask & STATX_BTIME ? stx.stx_btime.tv_sec : 0;
         origin->created_nanoseconds = stx.stx_mask & STATX_BTIME ? stx.stx_btime.tv_nsec : 0;
@@ -91,8 +115,8 @@ static int find_again(const Origin *kept) {
 
         if (result < 0)
                 return result;
-        if (found.file_system != kept->file_system || found.inode != kept->inode || found.created != kept->created ||
-            found.created_nanoseconds != kept->created_nanoseconds)
+        found.writable = kept->writable;
+        if (memcmp(&found, kept, offsetof(Origin, path)) != 0)
                 return -ESTALE;
         return descriptor_steal(&fd);
 }

@@ -41,13 +41,17 @@ bool stored_owns(const char *name) {
         return g_str_has_prefix(name, TRUSTED_PREFIX);
 }
 
+/* One at a time: of two, the later one would take the lent mode for the file's own. */
+static GMutex lending;
+
 /* Gives the owner the right to the file: its mode till then, or -errno. */
 static int lend(int fd, const char *path, mode_t right) {
         struct stat st;
 
         if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 return -errno;
-        if (st.st_uid != geteuid() || (st.st_mode & right) || chmod(path, (st.st_mode | right) & 07777) < 0)
+        /* The right may be there by now: it was lent to another one when we were refused. */
+        if (st.st_uid != geteuid() || chmod(path, (st.st_mode | right) & 07777) < 0)
                 return -EACCES;
         return st.st_mode & 07777;
 }
@@ -60,13 +64,15 @@ ssize_t stored_get(int fd, const char *name, void *value, size_t size) {
 
         if (length >= 0 || errno != EACCES)
                 return length < 0 ? -errno : length;
+        g_mutex_lock(&lending);
         mode = lend(fd, path, S_IRUSR);
-        if (mode < 0)
-                return mode;
-        length = getxattr(path, full, value, size);
-        length = length < 0 ? -errno : length;
-        chmod(path, mode);
-        return length;
+        if (mode >= 0) {
+                length = getxattr(path, full, value, size);
+                length = length < 0 ? -errno : length;
+                chmod(path, mode);
+        }
+        g_mutex_unlock(&lending);
+        return mode < 0 ? mode : length;
 }
 
 int stored_set(int fd, const char *name, const void *value, size_t size) {
@@ -76,10 +82,12 @@ int stored_set(int fd, const char *name, const void *value, size_t size) {
 
         if (result != -EACCES)
                 return result;
+        g_mutex_lock(&lending);
         mode = lend(fd, path, S_IWUSR);
-        if (mode < 0)
-                return mode;
-        result = setxattr(path, full, value, size, 0) < 0 ? -errno : 0;
-        chmod(path, mode);
-        return result;
+        if (mode >= 0) {
+                result = setxattr(path, full, value, size, 0) < 0 ? -errno : 0;
+                chmod(path, mode);
+        }
+        g_mutex_unlock(&lending);
+        return mode < 0 ? mode : result;
 }

@@ -129,7 +129,7 @@ START_TEST(they_are_there_again) {
         ck_assert_int_eq(run_command(NULL, "rm %s/Local && echo mine >%s/Local", pool, pool), 0);
         fixture_prepare();
         ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, fixture_mountpoint()), 1);
-        ck_assert_msg(strstr(said, "option namespaces: cannot make Local in the pool: something else, or of another owner or mode, has that name"), "%s",
+        ck_assert_msg(strstr(said, "option namespaces: cannot make Local in the pool: something else, or of another owner, has that name"), "%s",
                       said);
         fixture_remove();
         ck_assert_int_eq(run_command(NULL, "test \"$(cat %s/Local)\" = mine && rm -rf %s", pool, pool), 0);

@@ -235,6 +235,17 @@ START_TEST(what_cannot_be_is_refused) {
         must_fail(set_source(in_mount("r"), other), EINVAL);
         must(close(other));
 
+        /* One that has lost its name would never give the file up. */
+        must(mknod(in_mount("gone"), S_IFREG | 0644, 0));
+        other = must_open(in_mount("gone"), O_PATH, 0);
+        must(unlink(in_mount("gone")));
+        {
+                g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", other);
+
+                must_fail(set_source(link, file), ENOENT);
+        }
+        must(close(other));
+
         handle = must_open(in_mount("r"), O_RDWR, 0);
         must_fail(set_source(in_mount("r"), file), EBUSY);
         ck_assert_int_eq(write(handle, "x", 1), 1);

@@ -202,7 +202,7 @@ START_TEST(something_else_is_refused) {
 
         make_kind(others[_i].name, others[_i].kind);
         inode = look_at(others[_i].name).st_ino;
-        expect_refused(others[_i].name, "something else has that name", G_IO_ERROR_EXISTS);
+        expect_refused(others[_i].name, "something else, or of another owner, has that name", G_IO_ERROR_EXISTS);
         ck_assert_uint_eq(look_at(others[_i].name).st_ino, inode);
 }
 END_TEST

@@ -8,7 +8,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#define FORMAT REGIONFS_ATTRIBUTE_PREFIX "format"
+#define FORMAT (geteuid() == 0 ? "trusted.regionfs.format" : "user.regionfs.format")
 
 static char *directory; /* of the test's own */
 static PoolSettings settings;
