@@ -111,12 +111,14 @@ typedef struct Rule {
 
 #define RULE_AS_IT_IS { -1, -1, -1 }
 
-/* Whether there may be views without a handle: the kernel serves them where there is passthrough. */
-static bool has_views(const AttributeTarget *target) {
+/* Whether there are views without a handle, which can be where the kernel serves them (passthrough). */
+static bool has_views_alone(const AttributeTarget *target) {
         char path[DESCRIPTOR_PATH_MAX];
         auto_descriptor file = -1;
+        uint64_t handles;
 
-        if (!target->passthrough || target->source)
+        if (!target->passthrough || target->source ||
+            registry_handles(target->registry, target->id, &handles) < 0 || handles > 0)
                 return false;
         file = descriptor_open(descriptor_path(target->fd, path), O_RDONLY);
         return file >= 0 && region_in_use(file) == 1;
@@ -155,8 +157,12 @@ static int write_rule(const Query *query, const Rule *rule) {
         if (result < 0)
                 return result;
         registry_note_policy(target->registry, target->id, &policy);
-        if (rule->lifetime == REGION_HANDLES && !has_views(target))
+        if (rule->lifetime != REGION_HANDLES)
+                return 0;
+        if (!has_views_alone(target))
                 registry_await_use(target->registry, target->id);
+        else if (target->lifetimes)
+                lifetimes_begin(target->lifetimes, target->id);
         return 0;
 }
 

@@ -7,6 +7,7 @@
  * Calls return -errno as getxattr(2) and setxattr(2) do.
  */
 
+#include "lifetime.h"
 #include "registry.h"
 
 #define ATTRIBUTES_VALUE_MAX PATH_MAX
@@ -17,6 +18,7 @@ typedef struct AttributeTarget {
         uint64_t id;     /* of the node in the registry */
         int fd;          /* open on the node, O_PATH included */
         const Source *source; /* of a persisted region, or NULL */
+        Lifetimes *lifetimes; /* who ends regions; NULL: nobody does */
         uid_t caller;    /* who asks */
         bool passthrough;
 } AttributeTarget;

@@ -49,8 +49,8 @@ void lifetimes_free(Lifetimes *lifetimes);
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
 /*
- * The region, whose node is known, has got the rule just now: if no handle but a view of it is left, it ends with that. One
- * that nobody uses does not end by this alone. Returns at once.
+ * The region, whose node is known, has got the rule just now, and has no handle but a view: it ends with that. One that
+ * nobody uses does not end by this alone. Returns at once.
  */
 void lifetimes_begin(Lifetimes *lifetimes, uint64_t id);
 

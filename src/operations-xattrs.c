@@ -21,6 +21,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .id = id,
                 .fd = fd,
                 .source = registry_source(operations->registry, id),
+                .lifetimes = operations->lifetimes,
                 .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
         };
@@ -167,8 +168,6 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
         else
                 result = attributes_set(&target, name, value, size, flags);
 
-        if (result == 0 && g_str_equal(name, REGIONFS_ATTRIBUTE_LIFETIME))
-                lifetimes_begin(operations_of(req)->lifetimes, id);
         if (result > 0)
                 reply_new_length(req, id, fd);
         else
