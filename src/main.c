@@ -3,28 +3,16 @@
 #include "options.h"
 #include "pool.h"
 #include "server.h"
+#include "streams.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static int fail(const GError *error) {
         g_printerr("regionfs: %s\n", error->message);
         return EXIT_FAILURE;
-}
-
-/* What is opened later must not become a standard stream. */
-static void fill_standard_streams(void) {
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd > STDERR_FILENO)
-                close(fd);
 }
 
 /* Signals that would surprise the daemon. Those that end it are the server's to take. */
@@ -74,7 +62,7 @@ int main(int argc, char **argv) {
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
 
-        fill_standard_streams();
+        streams_fill();
         if (!options_parse(&options, argc, argv, &error))
                 return fail(error);
         if (options.help) {

@@ -1,6 +1,9 @@
 #include "complaint.h"
 
+#include "text.h"
+
 #include <errno.h>
+#include <stdio.h>
 
 static const struct {
         int code;
@@ -18,6 +21,7 @@ static const struct {
         { EBUSY, STATUS_BUSY, "regionctl stat shows who uses it" },
         { ESTALE, STATUS_NOT_FOUND, NULL },
         { ENOTCONN, STATUS_FAILED, "no regionfs serves the mount any more: umount it" },
+        { ECONNABORTED, STATUS_FAILED, "no regionfs serves the mount any more: umount it" },
 };
 
 Status status_of_errno(int code) {
@@ -28,13 +32,15 @@ Status status_of_errno(int code) {
 }
 
 Status complain(Status status, const char *format, ...) {
-        g_autofree char *message = NULL;
+        g_autofree char *message = NULL, *shown = NULL;
         va_list list;
 
         va_start(list, format);
         message = g_strdup_vprintf(format, list);
         va_end(list);
-        g_printerr("regionctl: %s\n", message);
+        /* Others' names are in it, which are not to work the terminal. Not g_printerr(), which changes the text. */
+        shown = text_escape(message);
+        fprintf(stderr, "regionctl: %s\n", shown);
         return status;
 }
 

@@ -19,7 +19,7 @@ typedef enum Status {
 /* The status for an errno. */
 Status status_of_errno(int code);
 
-/* Says "regionctl: ..." on stderr. Returns status. */
+/* Says "regionctl: ..." on stderr, in one line, escaped as names are (see text.h). Returns status. */
 Status complain(Status status, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Says "regionctl: cannot WHAT PATH: " and the errno's text, and the way out where there is one. Returns its status. */

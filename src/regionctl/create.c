@@ -1,6 +1,7 @@
 /* regionctl create: makes a region, complete before anyone finds it. */
 #include "../size.h"
 #include "arguments.h"
+#include "command.h"
 #include "draft.h"
 #include "mount.h"
 #include "verbs.h"
@@ -9,17 +10,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-/* As of env(1): the command cannot be run, or is not there. */
-#define STATUS_NOT_RUN 126
-#define STATUS_NO_COMMAND 127
-
-#define HANDLE_VARIABLE "REGIONFS_FD"
-
 static const Usage usage = {
         .arguments = "NAME [-- COMMAND...]",
         .summary = "Makes a region. It appears under its name complete, or not at all.",
         .details = "A COMMAND is run in place of regionctl, with a handle on the region: the environment's\n"
-                   HANDLE_VARIABLE " has its number. With --lifetime handles the region ends with it; without a\n"
+                   "REGIONFS_FD has its number. With --lifetime handles the region ends with it; without a\n"
                    "COMMAND it waits for its first user, and ends with the last one.\n"
                    "\n"
                    "Examples:\n"
@@ -106,41 +101,61 @@ static Status take_name(Plan *plan, char **arguments) {
 
 /* Looked for before there is a region that it would have used. */
 static Status take_command(Plan *plan, char **command) {
-        g_autofree char *program = NULL;
-
         if (!command)
                 return STATUS_DONE;
         if (!*command)
                 return complain(STATUS_USAGE, "the COMMAND behind \"--\" is missing: see regionctl create --help");
-        program = g_find_program_in_path(*command);
-        if (!program)
-                return complain((Status)STATUS_NO_COMMAND, "there is no program %s", *command);
         plan->wants_handle = TRUE;
-        return STATUS_DONE;
+        return command_check(*command);
 }
 
-/* Opens the region that has the name, as it is. STATUS_NOT_FOUND, without a sentence, where there is none. */
-static Status open_existing(const Plan *plan, int *handle) {
+/* Another open of what held is open on, by all rights that there are; -errno. */
+static int open_handle(int held) {
+        static const int ways[] = { O_RDWR, O_RDONLY, O_WRONLY };
+        char path[DESCRIPTOR_PATH_MAX];
+
+        descriptor_path(held, path);
+        for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+                int handle = open(path, ways[i] | O_CLOEXEC);
+
+                if (handle >= 0)
+                        return handle;
+                if (errno != EACCES && errno != EPERM && errno != EROFS)
+                        break;
+        }
+        return -errno;
+}
+
+/* Why there is nothing to open: STATUS_NOT_FOUND, without a sentence, where nothing has the name. */
+static Status miss_existing(int code, const char *name) {
         struct stat st;
 
-        if (stat(plan->name, &st) < 0) {
-                if (errno != ENOENT && errno != ESTALE)
-                        return complain_errno(errno, "open", plan->name);
-                if (lstat(plan->name, &st) == 0 && S_ISLNK(st.st_mode))
-                        return complain(STATUS_EXISTS, "cannot open %s: it is a symbolic link that leads nowhere",
-                                        plan->name);
-                return STATUS_NOT_FOUND;
-        }
+        if (code != ENOENT && code != ESTALE)
+                return complain_errno(code, "open", name);
+        if (lstat(name, &st) == 0 && S_ISLNK(st.st_mode))
+                return complain(STATUS_EXISTS, "cannot open %s: it is a symbolic link that leads nowhere", name);
+        return STATUS_NOT_FOUND;
+}
+
+/* Opens the region that has the name, as it is. What is looked at is what is opened, whatever happens to the name. */
+static Status open_existing(const Plan *plan, const Mount *mount, int *handle) {
+        auto_descriptor held = open(plan->name, O_PATH | O_CLOEXEC);
+        struct stat st;
+        int opened;
+
+        if (held < 0 || fstat(held, &st) < 0)
+                return miss_existing(errno, plan->name);
+        if (st.st_dev != mount->device)
+                return complain(STATUS_USAGE, "%s leads out of the regionfs mount on %s", plan->name, mount->root);
         if (!S_ISREG(st.st_mode))
                 return complain(STATUS_EXISTS, "cannot open %s: it is not a region; choose another name", plan->name);
         if (!plan->wants_handle)
                 return STATUS_DONE;
-        *handle = open(plan->name, O_RDWR | O_CLOEXEC);
-        if (*handle < 0 && (errno == EACCES || errno == EPERM || errno == EROFS))
-                *handle = open(plan->name, O_RDONLY | O_CLOEXEC);
-        if (*handle >= 0)
-                return STATUS_DONE;
-        return errno == ENOENT || errno == ESTALE ? STATUS_NOT_FOUND : complain_errno(errno, "open", plan->name);
+        opened = open_handle(held);
+        if (opened < 0)
+                return miss_existing(-opened, plan->name);
+        *handle = opened;
+        return STATUS_DONE;
 }
 
 /* Before there is work in vain, and before a file gets another length for a region that cannot be. */
@@ -150,10 +165,13 @@ static Status check_free(const Plan *plan) {
         return lstat(plan->name, &st) == 0 ? complain_errno(EEXIST, "create", plan->name) : STATUS_NOT_FOUND;
 }
 
-/* Others may make and remove the name meanwhile: each time round, one of them has. */
-static Status create(const Plan *plan, gboolean or_open, int *handle) {
-        Status status = or_open ? open_existing(plan, handle) : check_free(plan);
-        g_auto(Draft) draft = { .fd = -1 };
+/*
+ * Others may make and remove the name meanwhile: each time round, one of them has. *made: it is ours, and not one that was
+ * there.
+ */
+static Status create(const Plan *plan, const Mount *mount, gboolean or_open, int *handle, gboolean *made) {
+        Status status = or_open ? open_existing(plan, mount, handle) : check_free(plan);
+        g_auto(Draft) draft = DRAFT_INIT;
         int result;
 
         if (status != STATUS_NOT_FOUND)
@@ -161,26 +179,33 @@ static Status create(const Plan *plan, gboolean or_open, int *handle) {
         status = draft_make(&draft, plan);
         if (status != STATUS_DONE)
                 return status;
-        while ((result = draft_publish(&draft, plan->name)) == -EEXIST && or_open) {
-                status = open_existing(plan, handle);
+        while ((result = draft_publish(&draft, plan)) == -EEXIST && or_open) {
+                status = open_existing(plan, mount, handle);
                 if (status != STATUS_NOT_FOUND)
                         return status;
         }
         if (result < 0)
-                return complain_errno(-result, "create", plan->name);
+                return draft_complain(result, plan);
         *handle = descriptor_steal(&draft.fd);
+        *made = TRUE;
         return STATUS_DONE;
 }
 
-static Status run(char **command, int handle) {
-        g_autofree char *number = g_strdup_printf("%d", handle);
+/* Takes the name away again, as long as it is that of the handle's region. */
+static void withdraw(const char *name, int handle) {
+        struct stat named, ours;
 
-        if (fcntl(handle, F_SETFD, 0) < 0)
-                return complain(STATUS_FAILED, "cannot hand on the region: %s", g_strerror(errno));
-        g_setenv(HANDLE_VARIABLE, number, TRUE);
-        execvp(command[0], command);
-        return complain((Status)(errno == ENOENT ? STATUS_NO_COMMAND : STATUS_NOT_RUN), "cannot run %s: %s", command[0],
-                        g_strerror(errno));
+        if (lstat(name, &named) == 0 && fstat(handle, &ours) == 0 && named.st_dev == ours.st_dev &&
+            named.st_ino == ours.st_ino)
+                unlink(name);
+}
+
+static Status run(const Plan *plan, char **command, int handle, gboolean made) {
+        Status status = command_run(command, handle);
+
+        if (made)
+                withdraw(plan->name, handle);
+        return status;
 }
 
 int verb_create(char **arguments) {
@@ -206,6 +231,7 @@ int verb_create(char **arguments) {
         Status status = arguments_parse(arguments, options, &usage);
         g_auto(Mount) mount = MOUNT_INIT;
         auto_descriptor handle = -1;
+        gboolean made = FALSE;
         Plan plan = { NULL };
 
         if (status == STATUS_DONE)
@@ -217,6 +243,6 @@ int verb_create(char **arguments) {
         if (status == STATUS_DONE)
                 status = mount_find(&mount, plan.name);
         if (status == STATUS_DONE)
-                status = create(&plan, given.or_open, &handle);
-        return status == STATUS_DONE && command ? run(command, handle) : status;
+                status = create(&plan, &mount, given.or_open, &handle, &made);
+        return status == STATUS_DONE && command ? run(&plan, command, handle, made) : status;
 }

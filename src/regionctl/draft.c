@@ -39,14 +39,6 @@ int draft_set_rules(const Draft *draft, const Plan *plan) {
         return result == 0 && plan->committed ? set(draft, "allocation", "committed") : result;
 }
 
-/* Whether a signal waits that is held back: see persisted.c. */
-static gboolean is_interrupted(void) {
-        sigset_t waiting;
-
-        return sigpending(&waiting) == 0 &&
-               (sigismember(&waiting, SIGINT) || sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGHUP));
-}
-
 int draft_lengthen(const Draft *draft, uint64_t from, uint64_t to) {
         g_auto(Progress) progress;
         char path[DESCRIPTOR_PATH_MAX];
@@ -55,7 +47,7 @@ int draft_lengthen(const Draft *draft, uint64_t from, uint64_t to) {
         descriptor_path(draft->fd, path);
         if (to > from && to - from > STEP && has_value(draft, REGIONFS_ATTRIBUTE_ALLOCATION, "committed")) {
                 for (uint64_t length = from; to - length > STEP; length += STEP) {
-                        if (is_interrupted())
+                        if (signals_have_come(&draft->signals))
                                 return -EINTR;
                         if (truncate(path, length + STEP) < 0)
                                 return -errno;
@@ -158,7 +150,7 @@ static Status fill(Draft *draft, const Plan *plan, int source, mode_t mode) {
                 result = leave(draft);
         if (result == 0)
                 result = draft_set_mode(draft, mode);
-        return result < 0 ? complain_errno(-result, "create", plan->name) : STATUS_DONE;
+        return result < 0 ? draft_complain(result, plan) : STATUS_DONE;
 }
 
 static Status make_nameless(Draft *draft, const Plan *plan) {
@@ -171,7 +163,8 @@ static Status make_nameless(Draft *draft, const Plan *plan) {
                 source = g_str_equal(plan->sealed_from, "-") ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) :
                                                                open(plan->sealed_from, O_RDONLY | O_CLOEXEC);
                 if (source < 0)
-                        return complain(STATUS_FAILED, "cannot open %s: %s", plan->sealed_from, g_strerror(errno));
+                        return complain(status_of_errno(errno), "cannot open %s: %s", plan->sealed_from,
+                                        g_strerror(errno));
         }
         draft->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, plan->mode.kind ? 0600 : 0666);
         if (draft->fd < 0 || fstat(draft->fd, &st) < 0)
@@ -184,21 +177,30 @@ static Status make_nameless(Draft *draft, const Plan *plan) {
 }
 
 Status draft_make(Draft *draft, const Plan *plan) {
-        *draft = (Draft){ .fd = -1 };
         return plan->from_file ? persisted_make(draft, plan) : make_nameless(draft, plan);
 }
 
-int draft_publish(const Draft *draft, const char *name) {
+Status draft_complain(int result, const Plan *plan) {
+        return result == -EINTR ? STATUS_FAILED : complain_errno(-result, "create", plan->name);
+}
+
+int draft_publish(Draft *draft, const Plan *plan) {
         char path[DESCRIPTOR_PATH_MAX];
 
-        return linkat(AT_FDCWD, descriptor_path(draft->fd, path), AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+        signals_hold(&draft->signals);
+        if (signals_have_come(&draft->signals))
+                return -EINTR;
+        if (linkat(AT_FDCWD, descriptor_path(draft->fd, path), AT_FDCWD, plan->name, AT_SYMLINK_FOLLOW) < 0)
+                return -errno;
+        draft->done = !plan->wants_handle;
+        return 0;
 }
 
 void draft_clear(Draft *draft) {
         descriptor_clear(&draft->fd);
-        if (!draft->stub)
-                return;
-        unlink(draft->stub);
+        if (draft->stub)
+                unlink(draft->stub);
         g_clear_pointer(&draft->stub, g_free);
-        sigprocmask(SIG_SETMASK, &draft->signals, NULL);
+        if (!draft->done)
+                signals_release(&draft->signals);
 }

@@ -8,8 +8,7 @@
 
 #include "../descriptor.h"
 #include "setting.h"
-
-#include <signal.h>
+#include "signals.h"
 
 /* What the region is to be. All is borrowed. */
 typedef struct Plan {
@@ -25,25 +24,34 @@ typedef struct Plan {
 } Plan;
 
 typedef struct Draft {
-        int fd;           /* owned: of the region; a handle where the plan wants one, else perhaps O_PATH */
-        char *stub;       /* owned: path of the hidden name; NULL: none */
-        sigset_t signals; /* as they were before the stub was made */
+        int fd;          /* owned: of the region; a handle where the plan wants one, else perhaps O_PATH */
+        char *stub;      /* owned: path of the hidden name; NULL: none */
+        Signals signals; /* held back while there is a stub, and from when it has its name */
+        gboolean done;   /* it has its name, and no command is to have the signals */
 } Draft;
+
+#define DRAFT_INIT { .fd = -1, .signals = SIGNALS_INIT }
 
 /* Makes the region but for its name. Says what is wrong otherwise. */
 Status draft_make(Draft *draft, const Plan *plan);
 
-/* Gives it the name. 0, or -errno: -EEXIST where the name is taken. */
-int draft_publish(const Draft *draft, const char *name);
+/*
+ * Gives it the name. 0, or -errno: -EEXIST where the name is taken, -EINTR where a signal has come. After 0 none ends
+ * regionctl any more, unless a command is to be run: either there is a region and the status says so, or neither.
+ */
+int draft_publish(Draft *draft, const Plan *plan);
 
-/* Takes away what has no name but the hidden one. A signal that came since the stub was made is delivered now. */
+/* Says that it cannot be made, for a -errno. Not for -EINTR: the signal, which draft_clear() lets through, tells. */
+Status draft_complain(int result, const Plan *plan);
+
+/* Takes away what has no name but the hidden one. A signal that was held back is delivered now. */
 void draft_clear(Draft *draft);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Draft, draft_clear)
 
 /*
  * Steps of making one, in this order: rules, the length (from what it is), and last the mode, as it may forget our own
- * rights. 0 or -errno. -EINTR where a signal waits that is held back.
+ * rights. 0 or -errno. -EINTR where a signal has come that is held back.
  */
 int draft_set_rules(const Draft *draft, const Plan *plan);
 int draft_lengthen(const Draft *draft, uint64_t from, uint64_t to);

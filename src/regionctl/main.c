@@ -1,4 +1,5 @@
 /* regionctl: looks at regions and makes them, by the mount alone. */
+#include "../streams.h"
 #include "complaint.h"
 #include "verbs.h"
 
@@ -35,6 +36,7 @@ static void print_help(void) {
 }
 
 int main(int argc, char **argv) {
+        streams_fill();
         setlocale(LC_ALL, "");
         if (argc < 2)
                 return complain(STATUS_USAGE, "a VERB is missing: see regionctl --help");

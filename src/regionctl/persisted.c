@@ -30,13 +30,7 @@ static char *hidden_name(const char *name) {
 
 /* Signals are held back as long as there is a stub to be removed. */
 static int make_stub(Draft *draft, const Plan *plan) {
-        sigset_t held;
-
-        sigemptyset(&held);
-        sigaddset(&held, SIGHUP);
-        sigaddset(&held, SIGINT);
-        sigaddset(&held, SIGTERM);
-        sigprocmask(SIG_BLOCK, &held, &draft->signals);
+        signals_hold(&draft->signals);
         for (int i = 0; i < ATTEMPTS; i++) {
                 g_autofree char *stub = hidden_name(plan->name);
 
@@ -48,7 +42,6 @@ static int make_stub(Draft *draft, const Plan *plan) {
                 if (errno != EEXIST)
                         break;
         }
-        sigprocmask(SIG_SETMASK, &draft->signals, NULL);
         return -errno;
 }
 
@@ -112,11 +105,11 @@ Status persisted_make(Draft *draft, const Plan *plan) {
                                 plan->from_file);
         source = open_writable(plan->from_file);
         if (source < 0 || fstat(source, &st) < 0)
-                return complain(STATUS_FAILED, "cannot open %s: %s", plan->from_file, g_strerror(errno));
+                return complain(status_of_errno(errno), "cannot open %s: %s", plan->from_file, g_strerror(errno));
         result = make_stub(draft, plan);
         if (result == 0)
                 status = attach_source(draft, plan, source);
         if (result == 0 && status == STATUS_DONE)
                 result = fill(draft, plan, &st);
-        return result < 0 ? complain_errno(-result, "create", plan->name) : status;
+        return result < 0 ? draft_complain(result, plan) : status;
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define MIB (1024 * 1024)
@@ -71,10 +72,14 @@ static const struct {
         { 2, "../x --size 1", "is not in a regionfs mount" },
         { 2, "/x --size 1", "is not in a regionfs mount" },
         { 3, "no/x --size 1", "No such file or directory" },
-        { 1, "x --sealed-from no", "cannot open no: No such file or directory" },
+        { 3, "x --sealed-from no", "cannot open no: No such file or directory" },
         { 1, "x --sealed-from /", "cannot read /: Is a directory" },
-        { 1, "x --from-file no", "cannot open no: No such file or directory" },
+        { 3, "x --from-file no", "cannot open no: No such file or directory" },
         { 127, "x --size 1 -- no-such-program", "no program no-such-program" },
+        { 127, "x --size 1 -- ./no-such-program", "no program ./no-such-program" },
+        { 127, "x --size 1 -- ''", "no program " },
+        { 126, "x --size 1 -- /", "cannot run /: Permission denied" },
+        { 126, "x --size 1 -- /etc/passwd", "cannot run /etc/passwd: Permission denied" },
 };
 
 START_TEST(bad_input_makes_nothing) {
@@ -97,6 +102,60 @@ START_TEST(or_open_takes_what_is_there) {
         ck_assert_int_eq(must_stat("c").st_size, 5);
         expect(4, "not a region", "mkdir d; $ctl create d --size 1 --or-open");
         expect(4, "leads nowhere", "ln -s nowhere l; $ctl create l --size 1 --or-open");
+}
+END_TEST
+
+START_TEST(or_open_stays_in_the_mount) {
+        expect(2, "l leads out of the regionfs mount", "echo before >../out; ln -s ../out l\n"
+                                                       "$ctl create l --size 1 --or-open -- sh -c 'echo >&$REGIONFS_FD'");
+        expect(2, "l leads out of the regionfs mount", "$ctl create l --size 1 --or-open");
+        expect(0, "before\n", "cat ../out; rm ../out l");
+        /* One that stays inside is followed. */
+        expect(0, "inside", "printf inside >a; ln -s a l\n"
+                            "$ctl create l --size 1 --or-open -- sh -c 'cat <&$REGIONFS_FD'");
+}
+END_TEST
+
+START_TEST(or_open_takes_what_rights_there_are) {
+        /* Root has all of them. */
+        if (fixture_mode() != MODE_USER)
+                return;
+        expect(0, NULL, "$ctl create a --size 2 --mode 200\n"
+                        "$ctl create a --size 1 --or-open -- sh -c 'echo x >&$REGIONFS_FD' && chmod 600 a");
+        expect(0, "x\n", "cat a; chmod 0 a; $ctl create a --size 1 --or-open");
+        expect(6, "cannot open a: Permission denied", "$ctl create a --size 1 --or-open -- true");
+}
+END_TEST
+
+/* What can be looked for only by running it. */
+START_TEST(a_command_that_cannot_run_leaves_nothing) {
+        expect(126, "cannot run ../bad: the interpreter that it names is missing",
+               "echo '#!/no/interpreter' >../bad; chmod 755 ../bad; $ctl create a --size 1 -- ../bad");
+        expect(126, NULL, "$ctl create a --size 1 --lifetime handles -- ../bad 2>/dev/null");
+        expect(126, NULL, "echo >../file; $ctl create a --from-file ../file -- ../bad 2>/dev/null");
+        ck_assert_uint_eq(names(), 0);
+        expect(126, NULL, "echo >a; $ctl create a --size 1 --or-open -- ../bad 2>/dev/null");
+        expect(0, "a\n", "ls; rm ../bad ../file");
+}
+END_TEST
+
+/* What names hold is not to work the terminal. */
+START_TEST(sentences_can_be_shown) {
+        expect(3, "cannot open a\\033[31m\\\\b\\nc: No such file",
+               "$ctl create x --sealed-from \"$(printf 'a\\033[31m\\\\b\\nc')\"");
+        expect(3, "cannot open \\303\\274: No", "LC_ALL=C $ctl create x --sealed-from ü");
+        expect(3, "cannot open ü: No", "LC_ALL=C.UTF-8 $ctl create x --sealed-from ü");
+}
+END_TEST
+
+/* A descriptor of the region must not become a standard stream. */
+START_TEST(standard_streams_may_be_closed) {
+        expect(126, NULL, "echo '#!/no/interpreter' >../bad; chmod 755 ../bad; printf before >a\n"
+                          "$ctl create a --size 1 --or-open -- ../bad <&- >&- 2>&-");
+        must_read(in_mount("a"), "before");
+        expect(0, NULL, "$ctl create b --size 1 -- sh -c 'test $REGIONFS_FD -gt 2' <&- >&- 2>&-");
+        expect(1, "cannot read -: Bad file descriptor", "$ctl create c --sealed-from - <&-");
+        expect(0, NULL, "rm ../bad");
 }
 END_TEST
 
@@ -265,7 +324,8 @@ END_TEST
 
 /* The handlers that check has for signals end the test: signals are held back until the child has none of them. */
 static pid_t start_from_file(const char *source) {
-        static const int kinds[] = { SIGHUP, SIGINT, SIGTERM };
+        static const int kinds[] = { SIGHUP, SIGINT, SIGTERM, SIGQUIT };
+        const struct rlimit none = { 0, 0 };
         sigset_t held, before;
         pid_t process;
 
@@ -275,6 +335,7 @@ static pid_t start_from_file(const char *source) {
         if (process == 0) {
                 for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
                         signal(kinds[i], SIG_DFL);
+                setrlimit(RLIMIT_CORE, &none);
                 sigprocmask(SIG_SETMASK, &before, NULL);
                 execl(fixture_regionctl(), "regionctl", "create", in_mount("a"), "--from-file", source, NULL);
                 _exit(127);
@@ -283,20 +344,36 @@ static pid_t start_from_file(const char *source) {
         return process;
 }
 
+/* How long one takes that nothing disturbs. */
+static gint64 time_of_one(const char *source) {
+        gint64 begun = g_get_monotonic_time();
+
+        end_process(start_from_file(source));
+        must(unlink(in_mount("a")));
+        return g_get_monotonic_time() - begun;
+}
+
 START_TEST(no_hidden_name_is_left_by_a_signal) {
+        static const int kinds[] = { SIGHUP, SIGINT, SIGTERM, SIGQUIT };
         g_autofree char *source = g_build_filename(fixture_directory(), "source", NULL);
+        gint64 whole;
 
         must_write(source, "data");
-        for (int i = 0; i < 60; i++) {
+        time_of_one(source);
+        whole = time_of_one(source);
+        for (int i = 0; i < 200; i++) {
                 int status;
                 pid_t process = start_from_file(source);
 
-                g_usleep(i * 200);
-                kill(process, i % 3 == 0 ? SIGHUP : i % 3 == 1 ? SIGINT : SIGTERM);
+                g_usleep(whole * i / 180);
+                kill(process, kinds[i % G_N_ELEMENTS(kinds)]);
                 must(waitpid(process, &status, 0));
-                /* It has the name, or none. */
-                unlink(in_mount("a"));
-                ck_assert_uint_eq(names(), 0);
+                /* It is done, or nothing is left. */
+                if (WIFEXITED(status)) {
+                        ck_assert_int_eq(WEXITSTATUS(status), 0);
+                        must(unlink(in_mount("a")));
+                }
+                ck_assert_msg(names() == 0, "%d: something is left", i);
         }
         must(unlink(source));
 }
@@ -359,6 +436,11 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_taken_name_is_left_alone);
         tcase_add_loop_test(tests, bad_input_makes_nothing, 0, G_N_ELEMENTS(bad));
         tcase_add_test(tests, or_open_takes_what_is_there);
+        tcase_add_test(tests, or_open_stays_in_the_mount);
+        tcase_add_test(tests, or_open_takes_what_rights_there_are);
+        tcase_add_test(tests, a_command_that_cannot_run_leaves_nothing);
+        tcase_add_test(tests, sentences_can_be_shown);
+        tcase_add_test(tests, standard_streams_may_be_closed);
         tcase_add_test(tests, sealed_from_a_file);
         tcase_add_test(tests, a_command_has_a_handle);
         tcase_add_test(tests, a_region_ends_with_its_command);
