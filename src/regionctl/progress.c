@@ -36,12 +36,47 @@ static char *line(const Progress *progress, uint64_t done, int columns) {
         return g_strdup_printf("%s [%s] %3.0f%%", progress->what, bar, MIN(part, 1) * 100);
 }
 
+static void wipe(void) {
+        fprintf(stderr, "\r%*s\r", width(), "");
+        fflush(stderr);
+}
+
+/* A thread, as what the signals find may wait for long. Waits for the first one, and lets it end regionctl. */
+static void *watch(void *data) {
+        const Progress *progress = data;
+        int number;
+
+        if (sigwait(&progress->signals.held, &number) != 0)
+                return NULL;
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+        /* Nothing is drawn from now on. */
+        flockfile(stderr);
+        wipe();
+        kill(getpid(), number);
+        pthread_sigmask(SIG_UNBLOCK, &progress->signals.held, NULL);
+        funlockfile(stderr);
+        return NULL;
+}
+
+/* Before anything is drawn. Those that are held back already have someone who sees to them. */
+static void begin(Progress *progress) {
+        signals_hold(&progress->signals);
+        if (pthread_create(&progress->watcher, NULL, watch, progress) == 0)
+                return;
+        progress->on = FALSE;
+        signals_release(&progress->signals);
+}
+
 void progress_show(Progress *progress, uint64_t done) {
         g_autofree char *text = NULL;
         gint64 now = g_get_monotonic_time();
         int columns;
 
         if (!progress->on || done == progress->total || (progress->drawn && now - progress->drawn < INTERVAL_US))
+                return;
+        if (!progress->drawn)
+                begin(progress);
+        if (!progress->on)
                 return;
         progress->drawn = now;
         columns = width();
@@ -51,7 +86,11 @@ void progress_show(Progress *progress, uint64_t done) {
 }
 
 void progress_clear(Progress *progress) {
-        if (progress->drawn)
-                fprintf(stderr, "\r%*s\r", width(), "");
+        if (!progress->drawn)
+                return;
+        pthread_cancel(progress->watcher);
+        pthread_join(progress->watcher, NULL);
+        wipe();
         progress->drawn = 0;
+        signals_release(&progress->signals);
 }

@@ -289,6 +289,21 @@ START_TEST(long_work_shows_how_far_it_is) {
 }
 END_TEST
 
+/* It waits for more from a pipe that this script itself keeps open. */
+START_TEST(what_was_drawn_goes_before_a_signal_ends_it) {
+        g_autofree char *said = on_terminal("mkfifo ../fifo; exec 9<>../fifo; $ctl create a --sealed-from - <../fifo &\n"
+                                            "echo 1 >&9; sleep 0.3; echo 2 >&9; sleep 1; kill $!; wait $!\n"
+                                            "test $? = 143 && rm ../fifo");
+        const char *drawn;
+
+        drawn = g_strrstr(said, "copying 0 MiB");
+        ck_assert_msg(drawn && strstr(drawn, " \r"), "%s", said);
+        drawn = strstr(drawn, " \r") + 2;
+        ck_assert_msg(*drawn == ' ' && drawn[strspn(drawn, " ")] == '\r', "%s", said);
+        ck_assert_uint_eq(names(), 0);
+}
+END_TEST
+
 /* Sends the signal to a create that has copied something and waits for more. */
 static void cut_off(int signal) {
         int pipe_fds[2], status;
@@ -448,6 +463,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, one_of_many_wins);
         tcase_add_test(tests, or_open_races_with_others);
         tcase_add_test(tests, long_work_shows_how_far_it_is);
+        tcase_add_test(tests, what_was_drawn_goes_before_a_signal_ends_it);
         tcase_add_test(tests, nothing_is_left_of_what_was_cut_off);
         tcase_add_test(tests, no_hidden_name_is_left_by_a_signal);
         tcase_add_test(tests, a_region_from_a_file_is_the_file);
