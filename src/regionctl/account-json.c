@@ -1,8 +1,6 @@
 /* The account of a region for programs. */
 #include "account.h"
 
-#include "text.h"
-
 static void add_extents(JsonBuilder *builder, const Picture *picture) {
         json_builder_set_member_name(builder, "extents");
         if (!picture->extents) {
@@ -21,15 +19,14 @@ static void add_extents(JsonBuilder *builder, const Picture *picture) {
         json_builder_end_array(builder);
 }
 
-static void add_holder(JsonBuilder *builder, const Holder *holder) {
-        g_autofree char *user = text_user(holder->user);
+static void add_holder(JsonBuilder *builder, const Holder *holder, Names *names) {
         g_autofree char *address = g_strdup_printf("0x%" G_GINT64_MODIFIER "x", holder->begin);
         bool view = holder->handle < 0;
 
         json_builder_begin_object(builder);
         object_add_number(builder, "pid", holder->pid);
         object_add_text(builder, "command", holder->command);
-        object_add_text(builder, "user", user);
+        object_add_text(builder, "user", names_user(names, holder->user));
         object_add_number(builder, "uid", holder->user);
         object_add_text(builder, "kind", view ? "view" : "handle");
         if (view) {
@@ -46,14 +43,14 @@ static void add_holder(JsonBuilder *builder, const Holder *holder) {
         json_builder_end_object(builder);
 }
 
-void account_add(const Account *account, JsonBuilder *builder) {
-        object_begin_region(builder, account->info);
+void account_add(const Account *account, JsonBuilder *builder, Names *names) {
+        object_begin_region(builder, account->info, names);
         if (S_ISREG(account->info->st.st_mode)) {
                 add_extents(builder, &account->picture);
                 json_builder_set_member_name(builder, "users");
                 json_builder_begin_array(builder);
                 for (guint i = 0; i < account->holders.found->len; i++)
-                        add_holder(builder, account->holders.found->pdata[i]);
+                        add_holder(builder, account->holders.found->pdata[i], names);
                 json_builder_end_array(builder);
                 object_add_number(builder, "processes_not_seen", account->holders.hidden);
         }

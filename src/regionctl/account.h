@@ -26,7 +26,7 @@ void account_clear(Account *account);
 /* For people, in several lines. */
 void account_print(const Account *account);
 
-/* As an object in the array that the builder is at. */
-void account_add(const Account *account, JsonBuilder *builder);
+/* As an object. */
+void account_add(const Account *account, JsonBuilder *builder, Names *names);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Account, account_clear)

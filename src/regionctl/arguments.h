@@ -12,10 +12,10 @@ typedef struct Usage {
 } Usage;
 
 /*
- * Takes the options out of arguments (see verbs.h): what is left is arguments[0] and the rest. Exits after --help.
- * Says what is wrong and returns STATUS_USAGE otherwise.
+ * Takes the options out of arguments (see verbs.h), and the first "--": what is left is arguments[0] and the rest. Exits
+ * after --help. Says what is wrong and returns STATUS_USAGE otherwise.
  */
 Status arguments_parse(char **arguments, const GOptionEntry *options, const Usage *usage);
 
-/* The names among parsed arguments: what is behind the verb, and behind "--" if that is the first of it. */
-char **arguments_names(char **arguments);
+/* Does each (NULL-terminated), also after one that failed: the first failure tells the status. */
+Status arguments_each(char **names, Status (*each)(const char *name, void *data), void *data);

@@ -1,18 +1,13 @@
 #include "board.h"
 
+#include "columns.h"
 #include "text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <ncurses.h>
-#include <unistd.h>
 
 /* Lines above the rows: the pool, the order, the titles. */
 #define HEAD 3
 #define BAR 20
-
-/* What the columns of the table take. */
-#define WANTED (REGION_ALL & ~(1U << REGION_PAGE_SIZE | 1U << REGION_ID | 1U << REGION_SOURCE))
 
 static const struct {
         int key;
@@ -23,49 +18,25 @@ static const struct {
         { 'r', LISTING_RESIDENT, "resident" }, { 'h', LISTING_HANDLES, "handles" }, { 'a', LISTING_AGE, "age" },
 };
 
-static GPtrArray *new_regions(void) {
-        return g_ptr_array_new_with_free_func((GDestroyNotify)region_info_free);
-}
-
-void board_init(Board *board, const Mount *mount, const char *path) {
-        *board = (Board){ .mount = mount, .path = path, .regions = new_regions(), .key = LISTING_NAME };
+void board_init(Board *board, const char *path) {
+        *board = (Board){
+                .path = path,
+                .regions = g_ptr_array_new_with_free_func((GDestroyNotify)region_info_free),
+                .names = names_new(),
+                .key = LISTING_NAME,
+        };
 }
 
 void board_clear(Board *board) {
         g_clear_pointer(&board->regions, g_ptr_array_unref);
+        g_clear_pointer(&board->names, names_free);
 }
 
-int board_read(Board *board) {
-        const ListingRequest request = {
-                .wanted = WANTED,
-                .device = board->mount->device,
-                .recursive = true,
-                .regions_only = true,
-                .quiet = true,
-        };
-        g_autoptr(GPtrArray) regions = new_regions();
-        Status unused = STATUS_DONE;
-        struct stat st;
-        /* Not kept open: the mount can be unmounted while it is shown. */
-        int fd = open(board->path, O_PATH | O_DIRECTORY | O_CLOEXEC), result;
-
-        if (fd < 0)
-                return -errno;
-        /* What lies there is another mount now, or none. */
-        if (fstat(fd, &st) < 0 || st.st_dev != board->mount->device) {
-                close(fd);
-                return -ENOTCONN;
-        }
-        result = listing_read(regions, fd, "", board->path, &request, &unused);
-        close(fd);
-        if (result == 0)
-                result = pool_status_read(&board->pool, board->mount);
-        if (result < 0)
-                return result;
+void board_take(Board *board, Snapshot *snapshot) {
         g_ptr_array_unref(board->regions);
-        board->regions = g_steal_pointer(&regions);
+        board->regions = g_steal_pointer(&snapshot->regions);
+        board->pool = snapshot->pool;
         listing_sort(board->regions, board->key, board->reverse);
-        return 0;
 }
 
 /* At the row, cut at the border. */
@@ -112,7 +83,7 @@ static void draw_order(const Board *board) {
 }
 
 static void draw_rows(const Board *board) {
-        g_autoptr(Table) table = listing_table(board->regions, true);
+        g_autoptr(Table) table = columns_for_top(board->regions, board->names, board->first, rows(), COLS);
         g_autoptr(GPtrArray) lines = table_lines(table);
 
         attron(A_REVERSE);
@@ -120,8 +91,8 @@ static void draw_rows(const Board *board) {
                 mvhline(HEAD - 1, 0, ' ' | A_REVERSE, COLS);
         draw_line(HEAD - 1, lines->pdata[0]);
         attroff(A_REVERSE);
-        for (int row = 0; row < rows() && board->first + row + 1 < lines->len; row++)
-                draw_line(HEAD + row, lines->pdata[board->first + row + 1]);
+        for (guint row = 1; row < lines->len; row++)
+                draw_line(HEAD + row - 1, lines->pdata[row]);
         if (board->regions->len == 0)
                 draw_line(HEAD, "There are no regions here.");
 }

@@ -2,24 +2,24 @@
 
 /* What regionctl top shows: the regions of a directory and below, and the pool. */
 
-#include "listing.h"
-#include "pool-status.h"
+#include "names.h"
+#include "snapshot.h"
 
 typedef struct Board {
-        const Mount *mount; /* borrowed, and so is path */
-        const char *path;   /* absolute, of the directory */
+        const char *path;   /* borrowed: absolute, of the directory */
         GPtrArray *regions; /* owned: RegionInfo, in order */
         PoolStatus pool;
+        Names *names; /* owned */
         ListingKey key;
         bool reverse;
         guint first; /* row at the top */
 } Board;
 
-void board_init(Board *board, const Mount *mount, const char *path);
+void board_init(Board *board, const char *path);
 void board_clear(Board *board);
 
-/* Reads it all anew. 0 or -errno. */
-int board_read(Board *board);
+/* Shows this from now on. Empties the snapshot. */
+void board_take(Board *board, Snapshot *snapshot);
 
 /* Draws on ncurses' screen. */
 void board_draw(Board *board);

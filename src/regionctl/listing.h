@@ -4,7 +4,6 @@
 
 #include "complaint.h"
 #include "region-info.h"
-#include "table.h"
 
 typedef enum ListingKey {
         LISTING_NAME,
@@ -22,7 +21,7 @@ typedef struct ListingRequest {
         dev_t device;    /* what lies in other file systems is not descended into */
         bool recursive;
         bool regions_only; /* directories, links, ... are left out */
-        bool quiet;        /* nothing is said of directories below that cannot be read */
+        bool quiet;        /* nothing is said of what lies below and cannot be read */
 } ListingRequest;
 
 /* The key of that name; LISTING_KEYS if there is none. */
@@ -32,18 +31,13 @@ ListingKey listing_key(const char *name);
 unsigned listing_key_wants(ListingKey key);
 
 /*
- * Adds what is in the directory to regions (an array of RegionInfo). Names begin with shown, which is empty or ends with a
- * slash, and paths with path. What goes away meanwhile is left out. Returns 0 or -errno of the directory itself; what lies
- * below it and cannot be read is said, and the first such status put into *status.
+ * Adds what is in the directory (a descriptor, which may be O_PATH) to regions (an array of RegionInfo). Names begin with
+ * shown, which is empty or ends with a slash, and paths with path. What goes away meanwhile is left out. Returns 0 or -errno
+ * of the directory itself; what lies there and cannot be read is said, and the first such status put into *status. Takes a
+ * descriptor for each directory on the way down.
  */
 int listing_read(GPtrArray *regions, int directory, const char *shown, const char *path, const ListingRequest *request,
                  Status *status);
 
 /* By name from a on, or by a number from the largest on (by age: from the oldest on), or the other way round. */
 void listing_sort(GPtrArray *regions, ListingKey key, bool reverse);
-
-/* The name as it is shown: directories have a slash behind it. To be freed. */
-char *listing_name(const RegionInfo *info, bool escape);
-
-/* The columns of ls -l and top. */
-Table *listing_table(const GPtrArray *regions, bool human);

@@ -1,5 +1,6 @@
 /* regionctl ls: lists regions. */
 #include "arguments.h"
+#include "columns.h"
 #include "listing.h"
 #include "mount.h"
 #include "object.h"
@@ -9,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const Usage usage = {
@@ -27,14 +29,33 @@ static const Usage usage = {
 typedef struct Ls {
         gboolean details, human, json, recursive, reverse;
         ListingKey key;
+        bool alone; /* what is in a directory is shown without the directory's own name */
         GPtrArray *regions;
+        Names *names;
 } Ls;
+
+/* No more than is shown, as each costs a question. */
+static unsigned wanted(const Ls *ls) {
+        if (ls->json)
+                return REGION_ALL;
+        return ls->details ? REGION_ALL & ~(1U << REGION_SOURCE) : listing_key_wants(ls->key);
+}
+
+/* Each directory on the way down takes a descriptor. */
+static void raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 static int list_directory(const Ls *ls, int fd, dev_t device, const char *shown, Status *status) {
         g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
         char *path = realpath(link, NULL);
         const ListingRequest request = {
-                .wanted = ls->details || ls->json ? REGION_ALL : listing_key_wants(ls->key),
+                .wanted = wanted(ls),
                 .device = device,
                 .recursive = ls->recursive,
         };
@@ -45,7 +66,7 @@ static int list_directory(const Ls *ls, int fd, dev_t device, const char *shown,
 }
 
 static int list_one(const Ls *ls, const char *name) {
-        RegionInfo *info = region_info_read(AT_FDCWD, name, REGION_ALL);
+        RegionInfo *info = region_info_read(AT_FDCWD, name, wanted(ls));
         g_autofree char *directory = g_path_get_dirname(name), *base = g_path_get_basename(name);
         char *parent;
 
@@ -59,8 +80,9 @@ static int list_one(const Ls *ls, const char *name) {
         return 0;
 }
 
-/* alone: what is in a directory is shown without the directory's own name. */
-static Status list(const Ls *ls, const char *path, bool alone) {
+/* data: Ls. */
+static Status list(const char *path, void *data) {
+        const Ls *ls = data;
         g_auto(Mount) mount = MOUNT_INIT;
         g_autofree char *below = g_str_has_suffix(path, "/") ? g_strdup(path) : g_strconcat(path, "/", NULL);
         Status status = mount_find(&mount, path);
@@ -70,7 +92,7 @@ static Status list(const Ls *ls, const char *path, bool alone) {
                 return status;
         fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (fd >= 0) {
-                result = list_directory(ls, fd, mount.device, alone ? "" : below, &status);
+                result = list_directory(ls, fd, mount.device, ls->alone ? "" : below, &status);
                 close(fd);
         } else {
                 result = errno == ENOTDIR || errno == ENOENT ? list_one(ls, path) : -errno;
@@ -79,15 +101,16 @@ static Status list(const Ls *ls, const char *path, bool alone) {
 }
 
 static void print_json(const Ls *ls) {
-        g_autoptr(JsonBuilder) builder = json_builder_new();
+        ObjectArray array = OBJECT_ARRAY_INIT;
 
-        json_builder_begin_array(builder);
         for (guint i = 0; i < ls->regions->len; i++) {
-                object_begin_region(builder, ls->regions->pdata[i]);
+                g_autoptr(JsonBuilder) builder = json_builder_new();
+
+                object_begin_region(builder, ls->regions->pdata[i], ls->names);
                 json_builder_end_object(builder);
+                object_array_print(&array, builder);
         }
-        json_builder_end_array(builder);
-        object_print(builder);
+        object_array_end(&array);
 }
 
 static void print(const Ls *ls) {
@@ -97,30 +120,16 @@ static void print(const Ls *ls) {
         if (ls->json) {
                 print_json(ls);
         } else if (ls->details) {
-                g_autoptr(Table) table = listing_table(ls->regions, ls->human);
+                g_autoptr(Table) table = columns_for_ls(ls->regions, ls->names, ls->human);
 
                 table_print(table, "");
         } else {
                 for (guint i = 0; i < ls->regions->len; i++) {
-                        g_autofree char *name = listing_name(ls->regions->pdata[i], escape);
+                        g_autofree char *name = columns_name(ls->regions->pdata[i], escape);
 
                         puts(name);
                 }
         }
-}
-
-static Status list_all(const Ls *ls, char **paths) {
-        Status status = STATUS_DONE;
-
-        if (!*paths)
-                return list(ls, ".", true);
-        for (char **path = paths; *path; path++) {
-                Status of_this = list(ls, *path, !paths[1]);
-
-                if (status == STATUS_DONE)
-                        status = of_this;
-        }
-        return status;
 }
 
 int verb_ls(char **arguments) {
@@ -144,9 +153,15 @@ int verb_ls(char **arguments) {
                 ls.key = listing_key(sort);
         if (ls.key == LISTING_KEYS)
                 return complain(STATUS_USAGE, "ls cannot sort by %s: see regionctl ls --help", sort);
+        raise_descriptor_limit();
+        ls.alone = !arguments[1] || !arguments[2];
         ls.regions = g_ptr_array_new_with_free_func((GDestroyNotify)region_info_free);
-        status = list_all(&ls, arguments_names(arguments));
-        print(&ls);
+        ls.names = names_new();
+        status = arguments[1] ? arguments_each(arguments + 1, list, &ls) : list(".", &ls);
+        /* There are no titles over nothing where that is no answer. */
+        if (status == STATUS_DONE || ls.regions->len > 0 || ls.json)
+                print(&ls);
+        names_free(ls.names);
         g_ptr_array_unref(ls.regions);
         return status;
 }

@@ -1,6 +1,6 @@
 /* regionctl: looks at regions and makes them, by the mount alone. */
 #include "../streams.h"
-#include "complaint.h"
+#include "output.h"
 #include "verbs.h"
 
 #include <locale.h>
@@ -35,21 +35,25 @@ static void print_help(void) {
                 "taken, 5 no room, 6 not allowed, 7 in use, 8 the time is up.\n");
 }
 
-int main(int argc, char **argv) {
-        streams_fill();
-        setlocale(LC_ALL, "");
-        if (argc < 2)
+static Status run(char **arguments) {
+        if (!arguments[0])
                 return complain(STATUS_USAGE, "a VERB is missing: see regionctl --help");
-        if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h") || g_str_equal(argv[1], "help")) {
+        if (g_str_equal(arguments[0], "--help") || g_str_equal(arguments[0], "-h") || g_str_equal(arguments[0], "help")) {
                 print_help();
                 return STATUS_DONE;
         }
-        if (g_str_equal(argv[1], "--version") || g_str_equal(argv[1], "-V")) {
+        if (g_str_equal(arguments[0], "--version") || g_str_equal(arguments[0], "-V")) {
                 g_print("regionctl %s\n", REGIONFS_VERSION);
                 return STATUS_DONE;
         }
         for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-                if (g_str_equal(argv[1], verbs[i].name))
-                        return verbs[i].run(argv + 1);
-        return complain(STATUS_USAGE, "there is no verb %s: see regionctl --help", argv[1]);
+                if (g_str_equal(arguments[0], verbs[i].name))
+                        return verbs[i].run(arguments);
+        return complain(STATUS_USAGE, "there is no verb %s: see regionctl --help", arguments[0]);
+}
+
+int main(int argc, char **argv) {
+        streams_fill();
+        setlocale(LC_ALL, "");
+        return output_finish(run(argv + MIN(argc, 1)));
 }

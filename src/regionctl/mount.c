@@ -19,8 +19,13 @@ static char *find_directory(const char *path) {
         if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
                 return realpath(path, NULL);
         /* The path is that of a mount whose server has gone. */
-        if (errno == ENOTCONN)
+        if (errno == ENOTCONN || errno == ECONNABORTED)
                 return NULL;
+        /* Its directory would be that of another file system. */
+        if (errno == EACCES && mounts_refuse(path)) {
+                errno = EACCES;
+                return NULL;
+        }
         parent = g_path_get_dirname(path);
         return realpath(parent, NULL);
 }
@@ -30,17 +35,30 @@ static Status outside(const char *path) {
                         path);
 }
 
+/* errno as it was, when what mount_find() asks for failed. */
+static Status fail(const char *what, const char *path) {
+        int code = errno;
+
+        if (code == EACCES && mounts_refuse(path))
+                return complain(STATUS_NOT_ALLOWED, "cannot use %s: only the user who mounted the regionfs there may do so",
+                                path);
+        return complain_errno(code, what, path);
+}
+
 Status mount_find(Mount *mount, const char *path) {
-        char *directory = find_directory(path);
+        char *directory;
         char version[64];
         struct stat here, above;
         ssize_t size;
 
+        if (!*path)
+                return complain(STATUS_USAGE, "\"\" is not allowed: it takes a path");
+        directory = find_directory(path);
         if (!directory)
-                return complain_errno(errno, "find the directory of", path);
+                return fail("find the directory of", path);
         if (stat(directory, &here) < 0) {
                 free(directory);
-                return complain_errno(errno, "look at", path);
+                return fail("look at", path);
         }
         /* Up to where another file system begins. */
         for (;;) {

@@ -1,5 +1,8 @@
 #include "mounts.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #define MOUNTINFO "/proc/self/mountinfo"
@@ -66,5 +69,25 @@ bool mounts_have(dev_t device) {
         for (guint i = 0; entries && i < entries->len; i++)
                 if (g_str_equal(((char **)entries->pdata[i])[DEVICE], text))
                         return true;
+        return false;
+}
+
+static bool is_below(const char *path, const char *directory) {
+        size_t length = strlen(directory);
+
+        return g_str_has_prefix(path, directory) && (path[length] == '\0' || path[length] == '/');
+}
+
+bool mounts_refuse(const char *path) {
+        g_autoptr(GPtrArray) entries = read_entries(NULL);
+        g_autofree char *whole = g_canonicalize_filename(path, NULL);
+        struct stat st;
+
+        for (guint i = 0; entries && i < entries->len; i++) {
+                g_autofree char *mountpoint = g_strcompress(((char **)entries->pdata[i])[MOUNTPOINT]);
+
+                if (is_below(whole, mountpoint) && stat(mountpoint, &st) < 0 && errno == EACCES)
+                        return true;
+        }
         return false;
 }

@@ -25,6 +25,9 @@ static const struct {
         [REGION_SOURCE] = { REGIONFS_ATTRIBUTE_SOURCE, REGION_TEXT },
 };
 
+/* What directories have as well. */
+#define OF_DIRECTORIES (1U << REGION_LIFETIME | 1U << REGION_ALLOCATION)
+
 const char *region_attribute_name(RegionAttribute attribute) {
         return table[attribute].name + strlen(REGIONFS_ATTRIBUTE_PREFIX);
 }
@@ -33,7 +36,26 @@ RegionKind region_attribute_kind(RegionAttribute attribute) {
         return table[attribute].kind;
 }
 
-/* 0 or -errno. A node that has gone answers ESTALE, or ENOENT. */
+/* What follows from stat(2), and from that the daemon is on this machine: pages are the same there. */
+static void read_stat(RegionInfo *info, unsigned wanted) {
+        guint64 page = sysconf(_SC_PAGESIZE), length = info->st.st_size;
+        const struct {
+                RegionAttribute attribute;
+                guint64 value;
+        } known[] = {
+                { REGION_PAGE_SIZE, page },
+                { REGION_LOGICAL_LENGTH, length },
+                { REGION_PADDED_LENGTH, (length + page - 1) / page * page },
+                { REGION_RESIDENT, (guint64)info->st.st_blocks * 512 },
+                { REGION_ID, info->st.st_ino },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+                if (wanted & (1U << known[i].attribute))
+                        info->values[known[i].attribute] = g_strdup_printf("%" G_GUINT64_FORMAT, known[i].value);
+}
+
+/* The others, each of which is a question to the daemon. 0 or -errno. A node that has gone answers ESTALE, or ENOENT. */
 static int read_values(RegionInfo *info, int fd, unsigned wanted) {
         g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
         char value[PATH_MAX];
@@ -41,7 +63,7 @@ static int read_values(RegionInfo *info, int fd, unsigned wanted) {
         for (int i = 0; i < REGION_ATTRIBUTES; i++) {
                 ssize_t size;
 
-                if (!(wanted & (1U << i)))
+                if (!(wanted & (1U << i)) || info->values[i])
                         continue;
                 size = getxattr(link, table[i].name, value, sizeof(value));
                 if (size >= 0)
@@ -54,36 +76,25 @@ static int read_values(RegionInfo *info, int fd, unsigned wanted) {
         return 0;
 }
 
-/* What needs no right to read. */
-static void fill_in(RegionInfo *info) {
-        const gint64 known[REGION_ATTRIBUTES] = {
-                [REGION_LOGICAL_LENGTH] = info->st.st_size,
-                [REGION_RESIDENT] = (gint64)info->st.st_blocks * 512,
-                [REGION_ID] = info->st.st_ino,
-        };
-        static const RegionAttribute which[] = { REGION_LOGICAL_LENGTH, REGION_RESIDENT, REGION_ID };
-
-        for (size_t i = 0; i < G_N_ELEMENTS(which); i++)
-                if (!info->values[which[i]])
-                        info->values[which[i]] = g_strdup_printf("%" G_GINT64_FORMAT, known[which[i]]);
-}
-
 RegionInfo *region_info_read_descriptor(int fd, unsigned wanted) {
         g_autoptr(RegionInfo) info = g_new0(RegionInfo, 1);
-        int result = 0;
+        /* What the kernel has kept may be a second old. */
+        int flags = AT_EMPTY_PATH | (wanted ? AT_STATX_FORCE_SYNC : 0), result = 0;
 
-        if (fstatat(fd, "", &info->st, AT_EMPTY_PATH) < 0)
+        if (fstatat(fd, "", &info->st, flags) < 0)
                 result = errno == ESTALE ? -ENOENT : -errno;
         else if (info->st.st_nlink == 0)
                 result = -ENOENT;
-        else if (S_ISREG(info->st.st_mode) || S_ISDIR(info->st.st_mode))
+        if (result == 0 && S_ISREG(info->st.st_mode))
+                read_stat(info, wanted);
+        if (result == 0 && S_ISREG(info->st.st_mode))
                 result = read_values(info, fd, wanted);
+        else if (result == 0 && S_ISDIR(info->st.st_mode))
+                result = read_values(info, fd, wanted & OF_DIRECTORIES);
         if (result < 0) {
                 errno = -result;
                 return NULL;
         }
-        if (S_ISREG(info->st.st_mode))
-                fill_in(info);
         return g_steal_pointer(&info);
 }
 
@@ -110,6 +121,18 @@ void region_info_free(RegionInfo *info) {
         for (int i = 0; i < REGION_ATTRIBUTES; i++)
                 g_free(info->values[i]);
         g_free(info);
+}
+
+RegionInfo *region_info_new_unseen(mode_t type) {
+        RegionInfo *info = g_new0(RegionInfo, 1);
+
+        info->st.st_mode = type;
+        info->unseen = true;
+        return info;
+}
+
+guint64 region_info_size(const RegionInfo *info, RegionAttribute attribute) {
+        return info->values[attribute] ? g_ascii_strtoull(info->values[attribute], NULL, 10) : G_MAXUINT64;
 }
 
 gint64 region_info_number(const RegionInfo *info, RegionAttribute attribute) {

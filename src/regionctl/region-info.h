@@ -40,6 +40,7 @@ typedef struct RegionInfo {
         char *name; /* owned: as people are to see it */
         char *path; /* owned: absolute */
         struct stat st;
+        bool unseen;                     /* its directory lets its name be seen and no more: st has its type alone */
         char *values[REGION_ATTRIBUTES]; /* owned: NULL where not asked for, not there, or not to be read */
 } RegionInfo;
 
@@ -54,7 +55,15 @@ RegionInfo *region_info_read(int directory, const char *name, unsigned wanted);
 RegionInfo *region_info_read_descriptor(int fd, unsigned wanted);
 void region_info_free(RegionInfo *info);
 
-/* An attribute that is a number, or a flag; -1 if it is not known. */
+/*
+ * One that can be listed and not looked at: st_mode has its type at most. name and path are left to the caller to set.
+ */
+RegionInfo *region_info_new_unseen(mode_t type);
+
+/* An attribute that is a number of bytes, or of anything; G_MAXUINT64 if it is not known. Up to 2^63. */
+guint64 region_info_size(const RegionInfo *info, RegionAttribute attribute);
+
+/* One that is a number below 2^63, or a flag; -1 if it is not known. */
 gint64 region_info_number(const RegionInfo *info, RegionAttribute attribute);
 
 /* Seconds since the region was created; -1 if that is not known. */

@@ -4,6 +4,7 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const Usage usage = {
@@ -14,13 +15,24 @@ static const Usage usage = {
                    "  regionctl rm --force /run/regions/perhaps\n",
 };
 
-static Status remove_region(const char *path, gboolean force) {
-        g_auto(Mount) mount = MOUNT_INIT;
-        Status status = mount_find(&mount, path);
+/* No name, and no directory for it either. */
+static gboolean is_missing(int code) {
+        return code == ENOENT || code == ENOTDIR;
+}
 
+/* data: whether it is no failure if there is none, a gboolean. */
+static Status remove_region(const char *path, void *data) {
+        const gboolean *force = data;
+        g_auto(Mount) mount = MOUNT_INIT;
+        struct stat st;
+        Status status;
+
+        if (*force && *path && lstat(path, &st) < 0 && is_missing(errno))
+                return STATUS_DONE;
+        status = mount_find(&mount, path);
         if (status != STATUS_DONE)
                 return status;
-        if (unlink(path) == 0 || (force && errno == ENOENT))
+        if (unlink(path) == 0 || (*force && is_missing(errno)))
                 return STATUS_DONE;
         return complain_errno(errno, "remove", path);
 }
@@ -32,19 +44,10 @@ int verb_rm(char **arguments) {
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
-        char **paths;
 
         if (status != STATUS_DONE)
                 return status;
-        paths = arguments_names(arguments);
-        if (!*paths)
+        if (!arguments[1])
                 return complain(STATUS_USAGE, "rm needs the NAME of a region: see regionctl rm --help");
-        /* All that can be removed are; the first failure tells the status. */
-        for (char **path = paths; *path; path++) {
-                Status of_this = remove_region(*path, force);
-
-                if (status == STATUS_DONE)
-                        status = of_this;
-        }
-        return status;
+        return arguments_each(arguments + 1, remove_region, &force);
 }

@@ -14,7 +14,9 @@ static const Usage usage = {
                    "  regionctl seal /run/regions/table || regionctl stat /run/regions/table\n",
 };
 
-static Status seal(const Setting *setting, const char *name) {
+/* data: the Setting that seals. */
+static Status seal(const char *name, void *data) {
+        const Setting *setting = data;
         g_auto(Target) target = TARGET_INIT;
         Status status = target_find(&target, name);
         int result;
@@ -24,7 +26,7 @@ static Status seal(const Setting *setting, const char *name) {
         if (status != STATUS_DONE)
                 return status;
         result = setting_apply(setting, target.fd);
-        return result < 0 ? complain_errno(-result, "seal", name) : STATUS_DONE;
+        return result < 0 ? setting_complain(setting, -result, "seal", name) : STATUS_DONE;
 }
 
 int verb_seal(char **arguments) {
@@ -37,12 +39,5 @@ int verb_seal(char **arguments) {
                 return status;
         if (!arguments[1])
                 return complain(STATUS_USAGE, "seal needs the NAME of a region: see regionctl seal --help");
-        /* All that can be sealed are; the first failure tells the status. */
-        for (char **name = arguments + 1; *name; name++) {
-                Status of_this = seal(&setting, *name);
-
-                if (status == STATUS_DONE)
-                        status = of_this;
-        }
-        return status;
+        return arguments_each(arguments + 1, seal, &setting);
 }

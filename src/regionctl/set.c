@@ -113,7 +113,7 @@ static Status apply(const Change *change, const Target *target) {
                 if (result < 0) {
                         g_autofree char *what = g_strdup_printf("set %s of", setting_name(setting));
 
-                        return complain_errno(-result, what, target->name);
+                        return setting_complain(setting, -result, what, target->name);
                 }
         }
         return STATUS_DONE;

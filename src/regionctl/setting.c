@@ -122,6 +122,13 @@ int setting_apply(const Setting *setting, int fd) {
         return setting->kind->apply(setting, descriptor_path(fd, path)) < 0 ? -errno : 0;
 }
 
+Status setting_complain(const Setting *setting, int code, const char *what, const char *name) {
+        if (code == EOPNOTSUPP && setting->kind->apply == apply_sealed)
+                return complain(STATUS_FAILED, "cannot %s %s: a persisted region's file can be written by its path, so it "
+                                               "cannot be sealed", what, name);
+        return complain_errno(code, what, name);
+}
+
 const char *setting_name(const Setting *setting) {
         return setting->kind->name;
 }

@@ -33,6 +33,9 @@ Status setting_fits(const Setting *setting, mode_t mode, const char *name);
  */
 int setting_apply(const Setting *setting, int fd);
 
+/* Says "cannot WHAT NAME: " and why setting_apply() failed with -code. Returns the status. */
+Status setting_complain(const Setting *setting, int code, const char *what, const char *name);
+
 /* The attribute's name, as in "lifetime". */
 const char *setting_name(const Setting *setting);
 

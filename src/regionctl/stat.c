@@ -17,8 +17,29 @@ static const Usage usage = {
                    "    python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"users\"])'\n",
 };
 
-/* first: nothing was told before. */
-static Status tell(const char *name, JsonBuilder *builder, bool first) {
+/* What all of them share. */
+typedef struct Telling {
+        gboolean json;
+        ObjectArray array;
+        Names *names;
+        bool begun; /* something has been told */
+} Telling;
+
+static void print(Telling *telling, const Account *account) {
+        if (telling->json) {
+                g_autoptr(JsonBuilder) builder = json_builder_new();
+
+                account_add(account, builder, telling->names);
+                object_array_print(&telling->array, builder);
+                return;
+        }
+        if (telling->begun)
+                printf("\n");
+        telling->begun = true;
+        account_print(account);
+}
+
+static Status tell(const char *name, void *data) {
         g_auto(Account) account = ACCOUNT_INIT;
         g_auto(Mount) mount = MOUNT_INIT;
         Status status = mount_find(&mount, name);
@@ -33,44 +54,26 @@ static Status tell(const char *name, JsonBuilder *builder, bool first) {
         account.info->name = g_strdup(name);
         account.info->path = g_strdup(path ? path : name);
         free(path);
-        if (builder) {
-                account_add(&account, builder);
-                return STATUS_DONE;
-        }
-        if (!first)
-                printf("\n");
-        account_print(&account);
+        print(data, &account);
         return STATUS_DONE;
 }
 
 int verb_stat(char **arguments) {
-        g_autoptr(JsonBuilder) builder = NULL;
-        gboolean json = FALSE;
+        Telling telling = { .array = OBJECT_ARRAY_INIT };
         const GOptionEntry options[] = {
-                { "json", 0, 0, G_OPTION_ARG_NONE, &json, "An array of objects, for programs", NULL },
+                { "json", 0, 0, G_OPTION_ARG_NONE, &telling.json, "An array of objects, for programs", NULL },
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
-        char **names;
 
         if (status != STATUS_DONE)
                 return status;
-        names = arguments_names(arguments);
-        if (!*names)
+        if (!arguments[1])
                 return complain(STATUS_USAGE, "stat needs the NAME of a region: see regionctl stat --help");
-        if (json) {
-                builder = json_builder_new();
-                json_builder_begin_array(builder);
-        }
-        for (char **name = names; *name; name++) {
-                Status of_this = tell(*name, builder, name == names);
-
-                if (status == STATUS_DONE)
-                        status = of_this;
-        }
-        if (json) {
-                json_builder_end_array(builder);
-                object_print(builder);
-        }
+        telling.names = names_new();
+        status = arguments_each(arguments + 1, tell, &telling);
+        if (telling.json)
+                object_array_end(&telling.array);
+        names_free(telling.names);
         return status;
 }

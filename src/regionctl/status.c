@@ -24,6 +24,7 @@ static void print_status(const Mount *mount, const PoolStatus *pool) {
         g_autofree char *used = text_size(pool->used, true), *size = text_size(pool->size, true);
         g_autofree char *available = text_size(pool->available, true);
         g_autofree char *regions = text_size(pool->regions, false), *server = text_size(pool->server_pid, false);
+        g_autofree char *version = text_escape(mount->version ? mount->version : "-");
 
         printf("%s\n", root);
         printf("  pool       %s of %s used (%u%%), %s available\n", used, size,
@@ -33,16 +34,18 @@ static void print_status(const Mount *mount, const PoolStatus *pool) {
         printf("  data path  %s\n", pool->passthrough < 0 ? "-" :
                                     pool->passthrough     ? "passthrough: straight to the memory" :
                                                             "cached: through the page cache");
-        printf("  server     regionfs %s, process %s\n", mount->version ? mount->version : "-", server);
+        printf("  server     regionfs %s, process %s\n", version, server);
         printf("  channel    FUSE connection %u\n", pool->channel);
 }
 
-static void add_status(JsonBuilder *builder, const Mount *mount, const PoolStatus *pool) {
+static void print_object(ObjectArray *array, const Mount *mount, const PoolStatus *pool) {
+        g_autoptr(JsonBuilder) builder = json_builder_new();
+
         json_builder_begin_object(builder);
         object_add_text(builder, "mount", mount->root);
-        object_add_number(builder, "pool_size", pool->size);
-        object_add_number(builder, "pool_used", pool->used);
-        object_add_number(builder, "pool_available", pool->available);
+        object_add_size(builder, "pool_size", pool->size);
+        object_add_size(builder, "pool_used", pool->used);
+        object_add_size(builder, "pool_available", pool->available);
         object_add_number(builder, "regions", pool->regions);
         object_add_number(builder, "files", pool->files);
         object_add_number(builder, "files_limit", pool->files_limit);
@@ -51,9 +54,11 @@ static void add_status(JsonBuilder *builder, const Mount *mount, const PoolStatu
         object_add_number(builder, "server_pid", pool->server_pid);
         object_add_number(builder, "channel", pool->channel);
         json_builder_end_object(builder);
+        object_array_print(array, builder);
 }
 
-static Status tell(const char *path, JsonBuilder *builder) {
+/* data: the array for JSON, or NULL. */
+static Status tell(const char *path, void *data) {
         g_auto(Mount) mount = MOUNT_INIT;
         Status status = mount_find(&mount, path);
         PoolStatus pool;
@@ -64,56 +69,50 @@ static Status tell(const char *path, JsonBuilder *builder) {
         result = pool_status_read(&pool, &mount);
         if (result < 0)
                 return complain_errno(-result, "ask", path);
-        if (builder)
-                add_status(builder, &mount, &pool);
+        if (data)
+                print_object(data, &mount, &pool);
         else
                 print_status(&mount, &pool);
         return STATUS_DONE;
 }
 
-static Status tell_all(char *const *paths, guint count, JsonBuilder *builder) {
-        Status status = STATUS_DONE;
+/* Of the mounts that there are, those that are someone else's are no failure. */
+static Status tell_all(ObjectArray *array) {
+        g_autoptr(GPtrArray) usable = g_ptr_array_new();
+        g_autoptr(GPtrArray) mounts = NULL;
+        g_autoptr(GError) error = NULL;
 
-        for (guint i = 0; i < count; i++) {
-                Status of_this = tell(paths[i], builder);
+        mounts = mounts_list(&error);
+        if (!mounts)
+                return complain(STATUS_FAILED, "%s", error->message);
+        for (guint i = 0; i < mounts->len; i++) {
+                const char *path = mounts->pdata[i];
 
-                if (status == STATUS_DONE)
-                        status = of_this;
+                if (mounts_refuse(path))
+                        complain(STATUS_DONE, "%s is left out: only the user who mounted it may use it", path);
+                else
+                        g_ptr_array_add(usable, mounts->pdata[i]);
         }
-        return status;
+        if (mounts->len == 0 && !array)
+                complain(STATUS_DONE, "there is no regionfs mount");
+        g_ptr_array_add(usable, NULL);
+        return arguments_each((char **)usable->pdata, tell, array);
 }
 
 int verb_status(char **arguments) {
-        g_autoptr(JsonBuilder) builder = NULL;
-        g_autoptr(GPtrArray) mounts = NULL;
-        g_autoptr(GError) error = NULL;
+        ObjectArray array = OBJECT_ARRAY_INIT;
         gboolean json = FALSE;
         const GOptionEntry options[] = {
                 { "json", 0, 0, G_OPTION_ARG_NONE, &json, "An array of objects, for programs", NULL },
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
-        char **paths;
 
         if (status != STATUS_DONE)
                 return status;
-        paths = arguments_names(arguments);
-        if (!*paths) {
-                mounts = mounts_list(&error);
-                if (!mounts)
-                        return complain(STATUS_FAILED, "%s", error->message);
-                if (mounts->len == 0 && !json)
-                        g_printerr("regionctl: there is no regionfs mount\n");
-        }
-        if (json) {
-                builder = json_builder_new();
-                json_builder_begin_array(builder);
-        }
-        status = mounts ? tell_all((char *const *)mounts->pdata, mounts->len, builder) :
-                          tell_all(paths, g_strv_length(paths), builder);
-        if (json) {
-                json_builder_end_array(builder);
-                object_print(builder);
-        }
+        status = arguments[1] ? arguments_each(arguments + 1, tell, json ? &array : NULL) :
+                                tell_all(json ? &array : NULL);
+        if (json)
+                object_array_end(&array);
         return status;
 }

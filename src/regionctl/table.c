@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 struct Table {
-        const TableColumn *columns;
+        TableColumn *columns;
         size_t count;
         GPtrArray *rows; /* char ** */
 };
@@ -13,7 +13,7 @@ struct Table {
 Table *table_new(const TableColumn *columns, size_t count) {
         Table *table = g_new0(Table, 1);
 
-        table->columns = columns;
+        table->columns = g_memdup2(columns, count * sizeof(*columns));
         table->count = count;
         table->rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
         return table;
@@ -21,6 +21,7 @@ Table *table_new(const TableColumn *columns, size_t count) {
 
 void table_free(Table *table) {
         g_ptr_array_unref(table->rows);
+        g_free(table->columns);
         g_free(table);
 }
 

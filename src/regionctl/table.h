@@ -12,7 +12,7 @@ typedef struct TableColumn {
 
 typedef struct Table Table;
 
-/* columns are borrowed. */
+/* Titles are borrowed. */
 Table *table_new(const TableColumn *columns, size_t count);
 void table_free(Table *table);
 

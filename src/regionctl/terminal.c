@@ -128,10 +128,11 @@ static bool take_signal(Terminal *terminal, TerminalEvent *event) {
         return true;
 }
 
-TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int *key) {
+TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int other, int *key) {
         struct pollfd polled[] = {
                 { .fd = terminal->signals, .events = POLLIN },
                 { .fd = STDIN_FILENO, .events = POLLIN },
+                { .fd = other, .events = POLLIN },
         };
 
         for (;;) {
@@ -148,9 +149,15 @@ TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int *key) {
                         return TERMINAL_KEY;
                 if (left <= 0)
                         return TERMINAL_TIME;
-                if (poll(polled, G_N_ELEMENTS(polled), MIN(left / 1000 + 1, G_MAXINT)) < 0 && errno != EINTR)
-                        return TERMINAL_END;
+                if (poll(polled, G_N_ELEMENTS(polled), MIN(left / 1000 + 1, G_MAXINT)) < 0) {
+                        if (errno != EINTR)
+                                return TERMINAL_END;
+                        continue;
+                }
                 if ((polled[1].revents & (POLLHUP | POLLERR)) && !(polled[0].revents & POLLIN))
                         return TERMINAL_END;
+                /* Keys and signals come first, however much there is to read. */
+                if (!polled[0].revents && !polled[1].revents && polled[2].revents)
+                        return TERMINAL_INPUT;
         }
 }

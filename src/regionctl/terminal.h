@@ -16,6 +16,7 @@ typedef enum TerminalEvent {
         TERMINAL_KEY,
         TERMINAL_REDRAW, /* the size is another, or what was on the screen is lost */
         TERMINAL_TIME,   /* the time is up */
+        TERMINAL_INPUT,  /* the other descriptor can be read */
         TERMINAL_END,    /* the program is to end */
 } TerminalEvent;
 
@@ -28,5 +29,8 @@ Terminal *terminal_enter(GError **error);
  */
 void terminal_leave(Terminal *terminal);
 
-/* Waits until the time (of g_get_monotonic_time()). *key is ncurses' code. Stops the process, and goes on, for SIGTSTP. */
-TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int *key);
+/*
+ * Waits until the time (of g_get_monotonic_time()), or until another descriptor can be read if there is one (else -1). *key
+ * is ncurses' code. Stops the process, and goes on, for SIGTSTP.
+ */
+TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int other, int *key);

@@ -9,20 +9,20 @@ bool text_is_unicode(void) {
         return g_get_charset(NULL);
 }
 
-char *text_size(gint64 bytes, bool human) {
+char *text_size(guint64 bytes, bool human) {
         static const char units[] = "KMGTPE";
         guint64 unit = 1, tenths;
         int which = -1;
 
-        if (bytes < 0)
+        if (bytes == TEXT_UNKNOWN)
                 return g_strdup("-");
         if (!human || bytes < 1024)
-                return g_strdup_printf("%" G_GINT64_FORMAT, bytes);
+                return g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
         /* Rounding up to 1024 of a unit makes one of the next. */
         do {
                 unit *= 1024;
                 which++;
-        } while ((guint64)bytes > unit * 1023 && units[which + 1]);
+        } while (bytes > unit * 1023 && units[which + 1]);
         tenths = bytes / unit * 10 + (bytes % unit * 10 + unit - 1) / unit;
         if (tenths < 100)
                 return g_strdup_printf("%u.%u%c", (unsigned)(tenths / 10), (unsigned)(tenths % 10), units[which]);

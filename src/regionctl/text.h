@@ -10,10 +10,11 @@
 bool text_is_unicode(void);
 
 /*
- * A number of bytes: all digits, or human: at most 4 characters, rounded up, with K, M, ... for powers of 1024. "-" if
- * negative, that is, not known.
+ * A number of bytes: all digits, or human: at most 4 characters, rounded up, with K, M, ... for powers of 1024. "-" for
+ * TEXT_UNKNOWN, which -1 becomes as well.
  */
-char *text_size(gint64 bytes, bool human);
+#define TEXT_UNKNOWN G_MAXUINT64
+char *text_size(guint64 bytes, bool human);
 
 /* A time in seconds as one number with s, m, h or d; "-" if negative. */
 char *text_age(gint64 seconds);

@@ -2,6 +2,7 @@
 #include "arguments.h"
 #include "board.h"
 #include "mount.h"
+#include "reader.h"
 #include "terminal.h"
 #include "verbs.h"
 
@@ -27,20 +28,50 @@ static const Usage usage = {
                    "  regionctl top --delay 0.2\n",
 };
 
-/* Until someone quits. 0, or -errno where it cannot be read any more. */
-static int show(Terminal *terminal, Board *board, double delay) {
-        gint64 interval = delay * G_USEC_PER_SEC;
-        gint64 next = g_get_monotonic_time() + interval;
+/* 0, or -errno where there is nothing to be shown. */
+static int read_first(Board *board, const Mount *mount) {
+        g_auto(Snapshot) snapshot = SNAPSHOT_INIT;
+        g_auto(Reader) reader = READER_INIT;
+        int result = reader_start(&reader, mount, board->path);
+
+        while (result == 0)
+                result = reader_take(&reader, &snapshot);
+        if (result < 0)
+                return result;
+        board_take(board, &snapshot);
+        return 0;
+}
+
+/* Takes what the reader has; 1 when that is all. */
+static int read_on(Board *board, Reader *reader) {
+        g_auto(Snapshot) snapshot = SNAPSHOT_INIT;
+        int result = reader_take(reader, &snapshot);
+
+        if (result > 0)
+                board_take(board, &snapshot);
+        return result;
+}
+
+/* Until someone quits. 0, or -errno where it cannot be read any more. Keys are heard while it is read. */
+static int show(Terminal *terminal, Board *board, const Mount *mount, double delay) {
+        gint64 interval = delay * G_USEC_PER_SEC, next = g_get_monotonic_time() + interval;
+        g_auto(Reader) reader = READER_INIT;
+        bool changed = true;
 
         for (;;) {
-                int result, key;
+                int result = 0, key;
 
-                board_draw(board);
-                switch (terminal_wait(terminal, next, &key)) {
+                if (changed)
+                        board_draw(board);
+                changed = true;
+                switch (terminal_wait(terminal, reader.fd < 0 ? next : G_MAXINT64, reader.fd, &key)) {
                 case TERMINAL_TIME:
-                        result = board_read(board);
-                        if (result < 0)
-                                return result;
+                        result = reader_start(&reader, mount, board->path);
+                        changed = false;
+                        break;
+                case TERMINAL_INPUT:
+                        result = read_on(board, &reader);
+                        changed = result > 0;
                         next = g_get_monotonic_time() + interval;
                         break;
                 case TERMINAL_KEY:
@@ -53,6 +84,8 @@ static int show(Terminal *terminal, Board *board, double delay) {
                 case TERMINAL_END:
                         return 0;
                 }
+                if (result < 0)
+                        return result;
         }
 }
 
@@ -70,12 +103,12 @@ static Status run(const char *path, double delay) {
         absolute = realpath(path, NULL);
         if (!absolute)
                 return complain_errno(errno, "list", path);
-        board_init(&board, &mount, absolute);
+        board_init(&board, absolute);
         /* What cannot be read at all is said while the screen is still as it was. */
-        result = board_read(&board);
+        result = read_first(&board, &mount);
         terminal = result < 0 ? NULL : terminal_enter(&error);
         if (terminal) {
-                result = show(terminal, &board, delay);
+                result = show(terminal, &board, &mount, delay);
                 terminal_leave(terminal);
         }
         if (error)
@@ -94,16 +127,14 @@ int verb_top(char **arguments) {
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
-        char **paths;
 
         if (status != STATUS_DONE)
                 return status;
-        paths = arguments_names(arguments);
-        if (paths[0] && paths[1])
+        if (arguments[1] && arguments[2])
                 return complain(STATUS_USAGE, "top shows one DIR: see regionctl top --help");
         if (!(delay >= DELAY_MIN && delay <= DELAY_MAX))
                 return complain(STATUS_USAGE, "--delay takes seconds from %g to %d", DELAY_MIN, DELAY_MAX);
         if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
                 return complain(STATUS_USAGE, "top needs a terminal; regionctl ls -l prints the same once");
-        return run(paths[0] ? paths[0] : ".", delay);
+        return run(arguments[1] ? arguments[1] : ".", delay);
 }

@@ -162,7 +162,7 @@ START_TEST(what_may_not_be_read) {
                              fixture_directory(), fixture_directory(), fixture_directory(), fixture_mountpoint(),
                              fixture_directory());
         ck_assert_msg(status == 0, "%s", said);
-        check_says(said, "root        -       6      -");
+        check_says(said, "root        -       6   4096");
 }
 END_TEST
 
@@ -186,6 +186,69 @@ START_TEST(what_is_not_there) {
         must(symlink("/etc/passwd", in_mount("link")));
         check_command(0, "a\nlink\n", "ls");
         ck_assert_int_eq(run_command(NULL, "$REGIONCTL stat %s", in_mount("link")), 2);
+}
+END_TEST
+
+/* A directory that can be read and not searched tells names; titles stand over nothing that failed. */
+START_TEST(what_may_only_be_named) {
+        if (fixture_mode() != MODE_USER)
+                return;
+        must(mkdir(in_mount("d"), 0755));
+        must_write(in_mount("d/a"), "text");
+        must(chmod(in_mount("d"), 0444));
+        check_command(0, "a\n", "ls d");
+        check_command(0, "-????????? - - - - - - - - - a\n", "ls -l d | tail -n 1 | tr -s ' '");
+        check_json("ls d", "x[0][\"name\"] == \"a\" and x[0][\"uid\"] is None and x[0][\"mode\"] is None and "
+                           "x[0][\"logical_length\"] is None");
+        check_command(3, "", "ls -l none 2>/dev/null");
+        must(chmod(in_mount("d"), 0755));
+}
+END_TEST
+
+START_TEST(the_longest_region) {
+        check_command(0, "", "create a --size 9223372036854775807");
+        check_json("ls", "x[0][\"logical_length\"] == 2**63 - 1 and x[0][\"padded_length\"] == 2**63");
+        check_command(0, "9223372036854775807 9223372036854775808\n", "ls -l | tail -n 1 | tr -s ' ' | cut -d ' ' -f 4,5");
+}
+END_TEST
+
+/* With few descriptors, what lies deep is told and missed, and nothing else is. */
+START_TEST(deep_trees_are_listed) {
+        g_autofree char *said = NULL;
+
+        ck_assert_int_eq(run_command(&said, "cd %s && python3 -c 'import os\n"
+                                            "for i in range(100): os.mkdir(\"d\"); os.chdir(\"d\")' && "
+                                            "touch z && $REGIONCTL ls -R | wc -l",
+                                     fixture_mountpoint()),
+                         0);
+        ck_assert_str_eq(said, "101\n");
+        g_clear_pointer(&said, g_free);
+        ck_assert_int_eq(run_command(&said, "cd %s && ulimit -n 40 && $REGIONCTL ls -R 2>/dev/null", fixture_mountpoint()),
+                         1);
+        check_says(said, "d/d/d/d/\n");
+        ck_assert_msg(g_str_has_suffix(said, "\nz\n"), "%s", said);
+        ck_assert_int_eq(run_command(NULL, "rm -r %s/d", fixture_mountpoint()), 0);
+}
+END_TEST
+
+/* Not even root may use a mount that a user has for himself alone. */
+START_TEST(someone_elses_mount) {
+        g_autofree char *said = NULL;
+        int status;
+
+        if (fixture_mode() == MODE_USER)
+                return;
+        status = run_command(&said, "d=$(mktemp -d); chmod 755 $d; cp %s $d/regionfs; mkdir $d/m; chown 65534:65534 $d/m\n"
+                                    "cd /; as='setpriv --reuid 65534 --regid 65534 --clear-groups'\n"
+                                    "$as $d/regionfs $d/m >/dev/null 2>&1 || echo cannot mount\n"
+                                    "$REGIONCTL ls $d/m; echo $?; $REGIONCTL stat $d/m/a; echo $?\n"
+                                    "$REGIONCTL status\n"
+                                    "$as fusermount3 -u $d/m; rm -r $d",
+                             fixture_program());
+        ck_assert_msg(status == 0, "%s", said);
+        check_says(said, "/m: only the user who mounted the regionfs there may do so\n6\n");
+        check_says(said, "/m/a: only the user who mounted the regionfs there may do so\n6\n");
+        check_says(said, "/m is left out: only the user who mounted it may use it\n");
 }
 END_TEST
 
@@ -445,6 +508,10 @@ static void add(Suite *suite) {
         tcase_add_test(ls, what_may_not_be_read);
         tcase_add_test(ls, what_is_not_there);
         tcase_add_test(ls, regions_that_go_away_are_skipped);
+        tcase_add_test(ls, what_may_only_be_named);
+        tcase_add_test(ls, the_longest_region);
+        tcase_add_test(ls, deep_trees_are_listed);
+        tcase_add_test(ls, someone_elses_mount);
         tcase_add_test(stat_case, looking_ends_nothing);
         tcase_add_test(stat_case, a_view_is_enough_to_draw);
         tcase_add_test(stat_case, stat_finds_handles);

@@ -142,7 +142,7 @@ static void expect_texts(Session *session, const char *const *texts) {
         /* What changed alone is drawn as a rule. */
         while (!shows(session, texts)) {
                 ck_assert_msg(g_get_monotonic_time() < end_of_patience, "\"%s\"... is not shown: %s", texts[0], screen(session));
-                resize(session, session->size.ws_row, session->size.ws_col == 100 ? 101 : 100);
+                resize(session, session->size.ws_row, session->size.ws_col ^ 1);
                 take_output(session, 300);
         }
 }
@@ -199,7 +199,7 @@ START_TEST(says_that_there_is_nothing) {
         begin(&session, "0.1");
         expect(&session, "pool [", "regions 0", "There are no regions here.");
         must_write(in_mount("new"), "");
-        expect(&session, "regions 1", " new");
+        expect(&session, "regions 1", "new");
         type(&session, "q");
         ck_assert_int_eq(next_status(&session), 0);
         check_terminal(&session);
@@ -214,20 +214,20 @@ START_TEST(sorts_by_keys) {
         make_three();
         fd = must_open(in_mount("bbb"), O_RDONLY, 0);
         begin(&session, "1");
-        expect(&session, fixture_mountpoint(), "by name", "HANDLES", " aaa", " bbb", " dir/ccc");
+        expect(&session, fixture_mountpoint(), "by name", "HANDLES", "aaa", "bbb", "dir/ccc");
         ck_assert(is_changed(&session));
         type(&session, "l");
-        expect(&session, "by logical", " bbb", " dir/ccc", " aaa");
+        expect(&session, "by logical", "bbb", "dir/ccc", "aaa");
         type(&session, "R");
-        expect(&session, "by logical reversed", " aaa", " dir/ccc", " bbb");
+        expect(&session, "by logical reversed", "aaa", "dir/ccc", "bbb");
         type(&session, "Rh");
-        expect(&session, "by handles,", " bbb", " aaa", " dir/ccc");
+        expect(&session, "by handles,", "bbb", "aaa", "dir/ccc");
         type(&session, "r");
-        expect(&session, "by resident", " aaa", " dir/ccc", " bbb");
+        expect(&session, "by resident", "aaa", "dir/ccc", "bbb");
         type(&session, "aR");
-        expect(&session, "by age reversed", " dir/ccc", " bbb", " aaa");
+        expect(&session, "by age reversed", "dir/ccc", "bbb", "aaa");
         type(&session, "nR");
-        expect(&session, "by name,", " aaa", " bbb", " dir/ccc");
+        expect(&session, "by name,", "aaa", "bbb", "dir/ccc");
         type(&session, "q");
         ck_assert_int_eq(next_status(&session), 0);
         check_terminal(&session);
@@ -246,18 +246,18 @@ START_TEST(scrolls_and_takes_sizes) {
         }
         begin(&session, "1");
         /* Nine rows fit below the head. */
-        expect(&session, "1-9 of 60", " region-10", " region-18");
+        expect(&session, "1-9 of 60", "region-10", "region-18");
         ck_assert_ptr_null(strstr(screen(&session), "region-19"));
         type(&session, KEY_DOWN KEY_DOWN);
-        expect(&session, "3-11 of 60", " region-12", " region-20");
+        expect(&session, "3-11 of 60", "region-12", "region-20");
         type(&session, KEY_PAGE_DOWN);
-        expect(&session, "12-20 of 60", " region-21", " region-29");
+        expect(&session, "12-20 of 60", "region-21", "region-29");
         type(&session, KEY_END);
-        expect(&session, "52-60 of 60", " region-61", " region-69");
+        expect(&session, "52-60 of 60", "region-61", "region-69");
         type(&session, KEY_PAGE_DOWN KEY_PAGE_UP);
-        expect(&session, "43-51 of 60", " region-52", " region-60");
+        expect(&session, "43-51 of 60", "region-52", "region-60");
         resize(&session, 30, 100);
-        expect(&session, "34-60 of 60", " region-43", " region-69");
+        expect(&session, "34-60 of 60", "region-43", "region-69");
         /* Too small for anything is no reason to fail. */
         resize(&session, 1, 100);
         expect(&session, "pool [");
@@ -278,11 +278,58 @@ START_TEST(leaves_the_terminal_as_it_was) {
 
         make_three();
         begin(&session, "1");
-        expect(&session, " aaa");
+        expect(&session, "NAME", "aaa");
         ck_assert(is_changed(&session));
         must(kill(session.regionctl, signals[_i]));
         status = next_status(&session);
         ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == signals[_i], "status %#x", status);
+        check_terminal(&session);
+        end(&session);
+}
+END_TEST
+
+/* The usual size shows what a region is ordered by, and of a long name its beginning. */
+START_TEST(fits_a_usual_terminal) {
+        g_autofree char *name = g_strnfill(100, 'x'), *cut = g_strnfill(39, 'x'), *shown = g_strconcat(cut, "~", NULL);
+        Session session;
+
+        make_three();
+        must_write(in_mount(name), "");
+        begin(&session, "1");
+        resize(&session, 24, 80);
+        expect(&session, "NAME", "LOGICAL", "PADDED", "RESIDENT", "HANDLES", "AGE", "aaa", "bbb", "dir/ccc", shown);
+        type(&session, "q");
+        ck_assert_int_eq(next_status(&session), 0);
+        end(&session);
+}
+END_TEST
+
+/* Whatever the daemon does: it can be asked to end while it is read. */
+START_TEST(ends_while_it_reads) {
+        Session session;
+        gint64 begun;
+        int status;
+
+        make_three();
+        begin(&session, "0.1");
+        expect(&session, "NAME", "aaa");
+        must(kill(fixture_daemon(), SIGSTOP));
+        /* By now it reads. */
+        g_usleep(500000);
+        begun = g_get_monotonic_time();
+        if (_i == 0)
+                type(&session, "q");
+        else if (_i == 1)
+                type(&session, "\x03");
+        else
+                must(kill(session.regionctl, SIGTERM));
+        status = next_status(&session);
+        must(kill(fixture_daemon(), SIGCONT));
+        ck_assert_int_lt(g_get_monotonic_time() - begun, 10000000);
+        if (_i == 2)
+                ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %#x", status);
+        else
+                ck_assert_int_eq(status, 0);
         check_terminal(&session);
         end(&session);
 }
@@ -293,14 +340,14 @@ START_TEST(stops_and_goes_on) {
 
         make_three();
         begin(&session, "1");
-        expect(&session, " aaa");
+        expect(&session, "NAME", "aaa");
         type(&session, "\x1a");
         ck_assert(WIFSTOPPED(next_status(&session)));
         check_terminal(&session);
         g_string_truncate(session.output, 0);
         must(kill(session.regionctl, SIGCONT));
         ck_assert(WIFCONTINUED(next_status(&session)));
-        expect(&session, " aaa", " bbb");
+        expect(&session, "NAME", "aaa", "bbb");
         ck_assert(is_changed(&session));
         ck_assert_ptr_nonnull(strstr(session.output->str, ALTERNATE_SCREEN));
         type(&session, "q");
@@ -318,7 +365,7 @@ START_TEST(ends_with_its_directory) {
 
         make_three();
         begin(&session, "0.1");
-        expect(&session, " aaa");
+        expect(&session, "NAME", "aaa");
         ck_assert_int_eq(run_command(NULL, "umount -l %s || fusermount3 -u -z %s", directory, directory), 0);
         status = next_status(&session);
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 0, "status %#x", status);
@@ -343,6 +390,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, sorts_by_keys);
         tcase_add_test(tests, scrolls_and_takes_sizes);
         tcase_add_loop_test(tests, leaves_the_terminal_as_it_was, 0, 3);
+        tcase_add_test(tests, fits_a_usual_terminal);
+        tcase_add_loop_test(tests, ends_while_it_reads, 0, 3);
         tcase_add_test(tests, stops_and_goes_on);
         tcase_add_checked_fixture(gone, fixture_begin, end_without_mount);
         tcase_add_test(gone, ends_with_its_directory);
