@@ -6,10 +6,14 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <regionfs/regionfs.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
 
 static const Usage usage = {
         .arguments = "NAME",
@@ -38,14 +42,17 @@ typedef struct Wait {
         char *directory, *name; /* owned: of path */
         int events;             /* owned: inotify */
         int of_directory;       /* watch */
+        int server;             /* owned: pidfd, as nobody is told of the end of a mount's server; -1 if there is none */
+        pid_t process;          /* of the server, as named last */
 } Wait;
 
-#define WAIT_INIT { .events = -1, .until = G_MAXINT64 }
+#define WAIT_INIT { .events = -1, .server = -1, .until = G_MAXINT64 }
 
 static void wait_clear(Wait *wait) {
         g_free(wait->directory);
         g_free(wait->name);
         descriptor_clear(&wait->events);
+        descriptor_clear(&wait->server);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Wait, wait_clear)
@@ -93,14 +100,45 @@ static News read_events(const Wait *wait) {
         return news;
 }
 
-/* Until there are events: 1, or 0 when the time is up, or -errno. */
-static int await_events(const Wait *wait) {
-        struct pollfd events = { .fd = wait->events, .events = POLLIN };
+/*
+ * Whom the mount names as its server. That may be of another pid namespace: then what is watched tells nothing, or wakes
+ * for nothing. 0, or -ENOTCONN where there is none any more: what the kernel still knows of names does not tell that.
+ */
+static int watch_server(Wait *wait, const Mount *mount) {
+        char value[32];
+        ssize_t size = getxattr(mount->root, REGIONFS_ATTRIBUTE_SERVER_PID, value, sizeof(value) - 1);
+        pid_t process;
+
+        descriptor_clear(&wait->server);
+        if (size < 0 && (errno == ENOTCONN || errno == ECONNABORTED))
+                return -ENOTCONN;
+        if (size <= 0)
+                return 0;
+        value[size] = '\0';
+        process = g_ascii_strtoll(value, NULL, 10);
+        /* One that has ended and is named again is none that this process knows. */
+        if (process > 0 && process != wait->process)
+                wait->server = syscall(SYS_pidfd_open, process, 0);
+        wait->process = process;
+        return 0;
+}
+
+/* Until there are events, or the server has ended: 1, or 0 when the time is up, or -errno. */
+static int await_events(Wait *wait, const Mount *mount) {
+        struct pollfd polled[] = {
+                { .fd = wait->events, .events = POLLIN },
+                { .fd = wait->server, .events = POLLIN },
+        };
         gint64 left = MAX(wait->until - g_get_monotonic_time(), 0);
         struct timespec timeout = { left / G_USEC_PER_SEC, left % G_USEC_PER_SEC * 1000 };
-        int result = ppoll(&events, 1, wait->until == G_MAXINT64 ? NULL : &timeout, NULL);
+        int result = ppoll(polled, G_N_ELEMENTS(polled), wait->until == G_MAXINT64 ? NULL : &timeout, NULL);
 
-        return result < 0 ? -errno : result;
+        if (result < 0)
+                return -errno;
+        /* There may be another: then the mount goes on, which looking again tells. */
+        if (polled[1].revents && watch_server(wait, mount) < 0)
+                return -ENOTCONN;
+        return result > 0;
 }
 
 static gboolean is_missing(int code) {
@@ -133,8 +171,9 @@ static Status unwatchable(int code, const char *path) {
         return complain_errno(code, "watch", path);
 }
 
-static Status wait_for(const Wait *wait) {
+static Status wait_for(Wait *wait, const Mount *mount) {
         News news = NEWS_NONE;
+        bool late = false;
 
         for (;;) {
                 int result = is_reached(wait);
@@ -143,13 +182,15 @@ static Status wait_for(const Wait *wait) {
                         return STATUS_DONE;
                 if (news & (NEWS_REMOVED | NEWS_MOVED | NEWS_UNMOUNTED))
                         return lost_directory(wait, news);
-                if (result == 0)
-                        result = await_events(wait);
-                if (result < 0)
-                        return unwatchable(-result, wait->path);
-                if (result == 0)
+                /* When the time is up it is looked for once more. */
+                if (result == 0 && late)
                         return complain(STATUS_TIMEOUT, "%s is %s: the time is up", wait->path,
                                         wait->gone ? "still there" : "not there");
+                if (result == 0)
+                        result = await_events(wait, mount);
+                if (result < 0)
+                        return unwatchable(-result, wait->path);
+                late = result == 0;
                 news = read_events(wait);
         }
 }
@@ -212,5 +253,9 @@ int verb_wait(char **arguments) {
                 status = mount_find(&mount, wait.path);
         if (status == STATUS_DONE)
                 status = watch(&wait);
-        return status == STATUS_DONE ? wait_for(&wait) : status;
+        if (status != STATUS_DONE)
+                return status;
+        if (watch_server(&wait, &mount) < 0)
+                return complain_errno(ENOTCONN, "watch", wait.path);
+        return wait_for(&wait, &mount);
 }

@@ -88,6 +88,9 @@ static const struct {
         { 2, "wait /x", "not in a regionfs mount" },
         { 3, "wait no/x", "cannot find the directory of no/x" },
         { 2, "polish a", "there is no verb polish" },
+        { 2, "rm ''", "\"\" is not allowed: it takes a path" },
+        { 2, "seal ''", "\"\" is not allowed" },
+        { 2, "set '' mode=600", "\"\" is not allowed" },
 };
 
 START_TEST(bad_input_changes_nothing) {
@@ -132,8 +135,33 @@ END_TEST
 START_TEST(rm_removes_what_it_can) {
         expect(3, "cannot remove no", "echo >a; echo >b; $ctl rm a no b");
         ck_assert_uint_eq(names(), 0);
-        expect(0, NULL, "echo >a; $ctl rm --force no a; $ctl rm -f a");
+        expect(0, NULL, "echo >a; $ctl rm --force no a; $ctl rm -f a no/x");
         ck_assert_uint_eq(names(), 0);
+}
+END_TEST
+
+START_TEST(names_may_begin_with_a_dash) {
+        expect(0, NULL, "echo >./-a; echo >b; $ctl set mode=600 b -- -a; $ctl set -- -a mode=640; $ctl wait -- -a\n"
+                        "$ctl seal -- b -a && $ctl rm b -- -a");
+        ck_assert_uint_eq(names(), 0);
+        expect(0, NULL, "echo >./--; $ctl rm -- --");
+        ck_assert_uint_eq(names(), 0);
+}
+END_TEST
+
+START_TEST(persisted_regions_cannot_be_sealed) {
+        static const char *const reason = "cannot seal a: a persisted region's file can be written by its path";
+
+        expect(1, reason, "echo >../file; $ctl create a --from-file ../file; $ctl seal a");
+        expect(1, "so it cannot be sealed", "$ctl set a sealed=1; status=$?; rm ../file; exit $status");
+}
+END_TEST
+
+START_TEST(output_that_fails_is_told) {
+        expect(1, "regionctl: cannot print all of it: No space left on device", "echo >a; $ctl ls -l >/dev/full");
+        expect(1, "regionctl: cannot print all of it", "$ctl --help >/dev/full");
+        expect(1, "regionctl: cannot print all of it", "$ctl ls --help >/dev/full");
+        expect(1, "regionctl: cannot print all of it", "$ctl ls --json >&-");
 }
 END_TEST
 
@@ -275,6 +303,25 @@ START_TEST(wait_misses_nothing) {
 }
 END_TEST
 
+/* Nothing more can come of the mount. */
+START_TEST(wait_ends_with_the_server) {
+        pid_t one, other;
+
+        must_write(in_mount("b"), "");
+        one = start_wait("a", NULL);
+        other = start_wait("b", "--gone");
+        must(kill(fixture_daemon(), SIGKILL));
+        must(waitpid(fixture_daemon(), NULL, 0));
+        check_waited(one, 1);
+        check_waited(other, 1);
+}
+END_TEST
+
+static void end_dead(void) {
+        run_command(NULL, "umount -l %s || fusermount3 -u -z %s", fixture_mountpoint(), fixture_mountpoint());
+        fixture_remove();
+}
+
 static void add(Suite *suite) {
         TCase *tests = add_case(suite, "change");
 
@@ -284,6 +331,9 @@ static void add(Suite *suite) {
         tcase_add_test(tests, every_verb_has_help);
         tcase_add_test(tests, seal_waits_a_moment_only);
         tcase_add_test(tests, rm_removes_what_it_can);
+        tcase_add_test(tests, names_may_begin_with_a_dash);
+        tcase_add_test(tests, persisted_regions_cannot_be_sealed);
+        tcase_add_test(tests, output_that_fails_is_told);
 
         tests = add_case(suite, "wait");
         tcase_add_test(tests, wait_until_it_is_there);
@@ -292,6 +342,11 @@ static void add(Suite *suite) {
         tcase_add_test(tests, wait_has_a_time_limit);
         tcase_add_test(tests, wait_needs_its_directory);
         tcase_add_test(tests, wait_misses_nothing);
+
+        tests = tcase_create("dead");
+        tcase_add_checked_fixture(tests, fixture_begin, end_dead);
+        tcase_add_test(tests, wait_ends_with_the_server);
+        suite_add_tcase(suite, tests);
 }
 
 int main(int argc, char **argv) {
