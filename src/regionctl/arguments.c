@@ -12,6 +12,12 @@ static void drop_separator(char **arguments) {
                 arguments[0] = arguments[1];
 }
 
+static void print_help(GOptionContext *context) {
+        g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
+
+        g_print("%s", text);
+}
+
 Status arguments_parse(char **arguments, const GOptionEntry *options, const Usage *usage) {
         g_autoptr(GOptionContext) context = g_option_context_new(usage->arguments);
         g_autofree char *program = g_strdup_printf("regionctl %s", arguments[0]);
@@ -34,9 +40,9 @@ Status arguments_parse(char **arguments, const GOptionEntry *options, const Usag
         if (!g_option_context_parse(context, &count, &arguments, &error))
                 return complain(STATUS_USAGE, "%s: see %s --help", error->message, program);
         if (help) {
-                g_autofree char *text = g_option_context_get_help(context, TRUE, NULL);
-
-                g_print("%s", text);
+                print_help(context);
+                g_clear_pointer(&context, g_option_context_free);
+                g_clear_pointer(&program, g_free);
                 exit(output_finish(STATUS_DONE));
         }
         drop_separator(arguments);
