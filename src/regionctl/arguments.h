@@ -12,8 +12,8 @@ typedef struct Usage {
 } Usage;
 
 /*
- * Takes the options out of arguments (see verbs.h), and the first "--": what is left is arguments[0] and the rest. Exits
- * after --help. Says what is wrong and returns STATUS_USAGE otherwise.
+ * Takes the options out of arguments (see verbs.h), and the first "--": what is left is arguments[0] and the rest.
+ * Exits after --help. Says what is wrong and returns STATUS_USAGE otherwise.
  */
 Status arguments_parse(char **arguments, const GOptionEntry *options, const Usage *usage);
 

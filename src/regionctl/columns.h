@@ -13,7 +13,7 @@ char *columns_name(const RegionInfo *info, bool escape);
 Table *columns_for_ls(const GPtrArray *regions, Names *names, bool human);
 
 /*
- * For a screen: the name first, at most half the width, and then what regions are ordered by, so that what is cut off on the
- * right matters least. Of count regions from first on.
+ * For a screen: the name first, at most half the width, and then what regions are ordered by, so that what is cut off
+ * on the right matters least. Of count regions from first on.
  */
 Table *columns_for_top(const GPtrArray *regions, Names *names, guint first, guint count, int width);

@@ -166,8 +166,8 @@ static Status check_free(const Plan *plan) {
 }
 
 /*
- * Others may make and remove the name meanwhile: each time round, one of them has. *made: it is ours, and not one that was
- * there.
+ * Others may make and remove the name meanwhile: each time round, one of them has. *made: it is ours, and not one that
+ * was there.
  */
 static Status create(const Plan *plan, const Mount *mount, gboolean or_open, int *handle, gboolean *made) {
         Status status = or_open ? open_existing(plan, mount, handle) : check_free(plan);

@@ -31,10 +31,10 @@ ListingKey listing_key(const char *name);
 unsigned listing_key_wants(ListingKey key);
 
 /*
- * Adds what is in the directory (a descriptor, which may be O_PATH) to regions (an array of RegionInfo). Names begin with
- * shown, which is empty or ends with a slash, and paths with path. What goes away meanwhile is left out. Returns 0 or -errno
- * of the directory itself; what lies there and cannot be read is said, and the first such status put into *status. Takes a
- * descriptor for each directory on the way down.
+ * Adds what is in the directory (a descriptor, which may be O_PATH) to regions (an array of RegionInfo). Names begin
+ * with shown, which is empty or ends with a slash, and paths with path. What goes away meanwhile is left out. Returns 0
+ * or -errno of the directory itself; what lies there and cannot be read is said, and the first such status put into
+ * *status. Takes a descriptor for each directory on the way down.
  */
 int listing_read(GPtrArray *regions, int directory, const char *shown, const char *path, const ListingRequest *request,
                  Status *status);

@@ -13,7 +13,7 @@ GPtrArray *mounts_list(GError **error);
 bool mounts_have(dev_t device);
 
 /*
- * Whether the path lies in a regionfs mount that only the user who mounted it may use: others, and root as well, are told
- * EACCES of all of it.
+ * Whether the path lies in a regionfs mount that only the user who mounted it may use: others, and root as well, are
+ * told EACCES of all of it.
  */
 bool mounts_refuse(const char *path);

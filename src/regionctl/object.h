@@ -8,9 +8,8 @@
 #include <json-glib/json-glib.h>
 
 /*
- * Members of the object that the builder is at. bytes that are not UTF-8 have U+FFFD in the place of each wrong byte, and
- * a further member NAME_base64 has them as they are. NULL bytes, and negative numbers and
- * flags, are null.
+ * Members of the object that the builder is at. bytes that are not UTF-8 have U+FFFD in the place of each wrong byte,
+ * and a further member NAME_base64 has them as they are. NULL bytes, and negative numbers and flags, are null.
  */
 void object_add_text(JsonBuilder *builder, const char *name, const char *bytes);
 void object_add_number(JsonBuilder *builder, const char *name, gint64 number);

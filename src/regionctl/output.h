@@ -4,5 +4,5 @@
 
 #include "complaint.h"
 
-/* Prints all that is still held. The status; where that fails or has failed it is said, and is the failure if there was none. */
+/* Prints all that is still held. The status; where that fails it is said, and STATUS_FAILED if there was no failure. */
 Status output_finish(Status status);

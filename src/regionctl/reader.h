@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Reads a snapshot in a process of its own, as a mount may take long to answer, or for ever, and then even signals do not
- * end who waits for it.
+ * Reads a snapshot in a process of its own, as a mount may take long to answer, or for ever, and then even signals do
+ * not end who waits for it.
  */
 
 #include "snapshot.h"

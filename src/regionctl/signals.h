@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The signals that ask a program to end (HUP, INT, QUIT, TERM), held back for a while. Those that are ignored, or were held
- * back before, are left alone.
+ * The signals that ask a program to end (HUP, INT, QUIT, TERM), held back for a while. Those that are ignored, or were
+ * held back before, are left alone.
  */
 
 #include <glib.h>

@@ -17,8 +17,8 @@ int snapshot_read(Snapshot *snapshot, const Mount *mount, const char *path);
 void snapshot_clear(Snapshot *snapshot);
 
 /*
- * The same as bytes for another process of this program, and back: what reading came to (0 or -errno; then there is nothing
- * else). -EIO for bytes that are not all there.
+ * The same as bytes for another process of this program, and back: what reading came to (0 or -errno; then there is
+ * nothing else). -EIO for bytes that are not all there.
  */
 void snapshot_put(const Snapshot *snapshot, int result, GByteArray *bytes);
 int snapshot_get(Snapshot *snapshot, const GByteArray *bytes);

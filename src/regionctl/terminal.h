@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The terminal as a full screen (ncurses), which is given back as it was, however the program ends or stops: signals are
- * not handled when they arrive, but told by terminal_wait().
+ * The terminal as a full screen (ncurses), which is given back as it was, however the program ends or stops: signals
+ * are not handled when they arrive, but told by terminal_wait().
  */
 
 #include <glib.h>
@@ -24,13 +24,13 @@ typedef enum TerminalEvent {
 Terminal *terminal_enter(GError **error);
 
 /*
- * Gives the terminal back and frees. Ends the process, by the signal, where one came that asks for that; not for SIGINT,
- * which is a way to quit.
+ * Gives the terminal back and frees. Ends the process, by the signal, where one came that asks for that; not for
+ * SIGINT, which is a way to quit.
  */
 void terminal_leave(Terminal *terminal);
 
 /*
- * Waits until the time (of g_get_monotonic_time()), or until another descriptor can be read if there is one (else -1). *key
- * is ncurses' code. Stops the process, and goes on, for SIGTSTP.
+ * Waits until the time (of g_get_monotonic_time()), or until another descriptor can be read if there is one (else -1).
+ * *key is ncurses' code. Stops the process, and goes on, for SIGTSTP.
  */
 TerminalEvent terminal_wait(Terminal *terminal, gint64 until, int other, int *key);

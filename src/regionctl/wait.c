@@ -101,8 +101,9 @@ static News read_events(const Wait *wait) {
 }
 
 /*
- * Whom the mount names as its server. That may be of another pid namespace: then what is watched tells nothing, or wakes
- * for nothing. 0, or -ENOTCONN where there is none any more: what the kernel still knows of names does not tell that.
+ * Whom the mount names as its server. That may be of another pid namespace: then what is watched tells nothing, or
+ * wakes for nothing. 0, or -ENOTCONN where there is none any more: what the kernel still knows of names does not tell
+ * that.
  */
 static int watch_server(Wait *wait, const Mount *mount) {
         char value[32];
