@@ -32,6 +32,7 @@ struct Lifetimes {
 /* What is looked at once more: by the descriptor of a report, or, without passthrough, by id. */
 typedef struct Second {
         int file;    /* owned, or -1 */
+        ino_t inode; /* of file */
         uint64_t id; /* held where file is -1 */
         gint64 at;   /* monotonic, microseconds */
         int tries;
@@ -185,6 +186,19 @@ static int patience(const Lifetimes *lifetimes) {
         return MAX(left, 0) / 1000 + 1;
 }
 
+/* What is still held of the file would be in the way of a new look, which is as good. */
+static void forget_second(Lifetimes *lifetimes, ino_t inode) {
+        for (guint i = 0; i < lifetimes->seconds->len; i++) {
+                Second *second = &g_array_index(lifetimes->seconds, Second, i);
+
+                if (second->file < 0 || second->inode != inode)
+                        continue;
+                descriptor_clear(&second->file);
+                g_array_remove_index(lifetimes->seconds, i);
+                return;
+        }
+}
+
 /* now: regions end at once, as there is no later. */
 static void take_reports(Lifetimes *lifetimes, bool now) {
         struct fanotify_event_metadata report;
@@ -192,9 +206,13 @@ static void take_reports(Lifetimes *lifetimes, bool now) {
         /* One at a time: the descriptors of two reports on one file would each be in the other's way. */
         while (read(lifetimes->reports, &report, sizeof(report)) == sizeof(report)) {
                 Second first = { .file = report.fd };
+                struct stat st;
 
-                if (first.file >= 0)
-                        look_again(lifetimes, &first, look(lifetimes, &first, now));
+                if (first.file < 0 || fstat(first.file, &st) < 0)
+                        continue;
+                first.inode = st.st_ino;
+                forget_second(lifetimes, first.inode);
+                look_again(lifetimes, &first, look(lifetimes, &first, now));
         }
         if (errno != EAGAIN)
                 g_warning("cannot read reports of closed regions: %s", g_strerror(errno));

@@ -47,7 +47,8 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
         if (registry_handle_removed(operations->registry, id, writes(file), &release) < 0)
                 return;
         give_up_backing(operations, release.backing_id);
-        if (release.last && release.policy.lifetime == REGION_HANDLES)
+        /* An open that was refused is no use that a region could end with. */
+        if (release.last && release.used && release.policy.lifetime == REGION_HANDLES)
                 lifetimes_consider(operations->lifetimes, id);
 }
 
@@ -101,6 +102,7 @@ static int attach(const Operations *operations, fuse_ino_t id, int node, int *co
                 detach(operations, id, file);
                 return result;
         }
+        registry_handle_used(operations->registry, id);
         if (!operations->passthrough) {
                 file->fh = handles_keep_file(operations->handles, descriptor_steal(contents));
                 /* Others may have written to the file of a persisted region, by its own path. */
@@ -304,7 +306,7 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
         }
         opened = g_memdup2(&(Opened){ req, id, *file }, sizeof(*opened));
         /* Appending goes by the length that the kernel knows, and others may have appended to a persisted region's file. */
-        if (operations->refresher && (file->flags & O_APPEND) && registry_source(operations->registry, id))
+        if (!operations->passthrough && (file->flags & O_APPEND) && registry_source(operations->registry, id))
                 refresher_look(operations->refresher, node, reply_opened, opened);
         else
                 reply_opened(opened);

@@ -154,7 +154,7 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
          * this request's client holds.
          */
         fuse_lowlevel_notify_inval_inode(operations->session, id, -1, 0);
-        if (result < 0 || !operations->refresher)
+        if (result < 0)
                 return reply_result(req, result);
         refresher_look(operations->refresher, fd, reply_done, req);
 }

@@ -24,7 +24,7 @@ typedef struct Operations {
         const Credentials *credentials;
         Lifetimes *lifetimes;
         const Namespaces *namespaces; /* NULL: none */
-        Refresher *refresher; /* NULL with passthrough, where the kernel goes by the pool's own length */
+        Refresher *refresher;
         struct fuse_session *session;
         dev_t device;     /* of the mount, once it is made */
         bool passthrough; /* wanted before INIT; in force after */

@@ -245,6 +245,23 @@ int pool_tell_name(const Pool *pool, int fd, char name[PATH_MAX]) {
         return fstatat(pool->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+int pool_find_name(const Pool *pool, ino_t inode, char name[PATH_MAX]) {
+        char path[DESCRIPTOR_PATH_MAX];
+        g_autofree char *root = g_strconcat(descriptor_path(pool->fd, path), "/.", NULL);
+        char *roots[] = { root, NULL };
+        FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+        int result = -ENOENT;
+        FTSENT *entry;
+
+        while (tree && result < 0 && (entry = fts_read(tree)))
+                if (entry->fts_info == FTS_F && entry->fts_statp->st_ino == inode &&
+                    g_strlcpy(name, entry->fts_path + strlen(root) + 1, PATH_MAX) < PATH_MAX)
+                        result = 0;
+        if (tree)
+                fts_close(tree);
+        return result;
+}
+
 int pool_make_nameless(const Pool *pool) {
         g_autofree char *name = NULL;
         int fd = openat(pool->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);

@@ -1,7 +1,9 @@
 #include "refresher.h"
 
+#include "descriptor.h"
 #include "visitor.h"
 
+#include <fcntl.h>
 #include <limits.h>
 
 struct Refresher {
@@ -87,9 +89,25 @@ static bool push(Refresher *refresher, const char *name, RefresherDone done, voi
         return pushed;
 }
 
+/* A name that the region has now; fd may have been opened by another one, or by none (O_TMPFILE). */
+static int find_name(const Pool *pool, int fd, char name[PATH_MAX]) {
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        auto_descriptor again = -1;
+        struct stat st;
+
+        if (pool_tell_name(pool, fd, name) == 0)
+                return 0;
+        if (pool_identify(pool, fd, &ref, &st) < 0 || st.st_nlink == 0)
+                return -ENOENT;
+        if (!pool->by_handle)
+                return pool_find_name(pool, ref.inode, name);
+        again = pool_open(pool, &ref, O_PATH);
+        return again < 0 ? again : pool_tell_name(pool, again, name);
+}
+
 void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data) {
         char name[PATH_MAX];
 
-        if (pool_tell_name(refresher->pool, fd, name) < 0 || !push(refresher, name, done, data))
+        if (find_name(refresher->pool, fd, name) < 0 || !push(refresher, name, done, data))
                 done(data);
 }

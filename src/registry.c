@@ -19,6 +19,7 @@ struct Node {
         Source *source;   /* owned, or NULL */
         bool kept;        /* one of the lookups is for the source's sake */
         bool unused;      /* it waits for its first use */
+        bool used;        /* a client has got a handle */
         gint64 told;      /* when a client was last told of it: monotonic, microseconds; 0: not yet */
         bool excluded;    /* someone has it to themselves */
         bool ended;
@@ -336,12 +337,23 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
         if (node) {
                 node->handles++;
                 node->writers += writes;
-                node->unused = false;
                 *backing_id = node->backing_id;
                 result = 0;
         }
         g_mutex_unlock(&registry->lock);
         return result;
+}
+
+void registry_handle_used(Registry *registry, uint64_t id) {
+        Node *node;
+
+        g_mutex_lock(&registry->lock);
+        node = find(registry, id);
+        if (node) {
+                node->used = true;
+                node->unused = false;
+        }
+        g_mutex_unlock(&registry->lock);
 }
 
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
@@ -354,7 +366,7 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
         if (node && node->handles > 0) {
                 node->writers -= writes && node->writers > 0;
                 if (--node->handles == 0) {
-                        *release = (RegistryRelease){ node->backing_id, true, node->policy };
+                        *release = (RegistryRelease){ node->backing_id, true, node->used, node->policy };
                         node->backing_id = 0;
                 }
                 result = 0;

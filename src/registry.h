@@ -60,7 +60,7 @@ void registry_set_source(Registry *registry, uint64_t id, Source *source);
 /* Borrowed while the kernel may use id; NULL: no persisted region. */
 const Source *registry_source(Registry *registry, uint64_t id);
 
-/* If the node has no handle, it waits for its first use, until it gets one. */
+/* If the node has no handle, it waits for its first use: until a client gets one. */
 void registry_await_use(Registry *registry, uint64_t id);
 
 /* Notes that a client is being told of the node, and may open it; and whether that was so many microseconds ago at most. */
@@ -92,8 +92,12 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
 typedef struct RegistryRelease {
         int backing_id;      /* to be closed by the caller, or 0 */
         bool last;           /* no handle is left */
+        bool used;           /* there was one that its client got, as long as the node is known */
         RegionPolicy policy; /* as last noted */
 } RegistryRelease;
+
+/* A handle that was added is its client's. */
+void registry_handle_used(Registry *registry, uint64_t id);
 
 /* Takes one handle off the node. */
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);

@@ -30,7 +30,7 @@ struct Server {
         Handles *handles;             /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
-        Refresher *refresher;         /* owned; NULL with passthrough */
+        Refresher *refresher;         /* owned */
         Namespaces *namespaces;       /* owned; NULL: none */
         Operations operations;
         Workers *workers;             /* owned */
@@ -180,8 +180,6 @@ static bool start_lifetimes(Server *server, GError **error) {
 }
 
 static void start_refresher(Server *server) {
-        if (server->operations.passthrough)
-                return;
         server->refresher = refresher_new(server->operations.pool, server->channel->mountpoint,
                                           fuse_session_fd(server->session));
         server->operations.refresher = server->refresher;

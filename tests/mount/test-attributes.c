@@ -111,6 +111,40 @@ static void set_lengths(void *data) {
         }
 }
 
+START_TEST(what_is_copied_goes_by_the_new_length) {
+        int from, to = must_open(in_mount("to"), O_RDWR | O_CREAT, 0600);
+
+        must_write(in_mount("from"), "four");
+        from = must_open(in_mount("from"), O_RDWR, 0);
+        must(set(in_mount("from"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "9000"));
+        ck_assert_int_eq(copy_file_range(from, &(off_t){ 5000 }, to, &(off_t){ 0 }, 4000, 0), 4000);
+        must(close(from));
+        must(close(to));
+}
+END_TEST
+
+/* One that is known to the pool by another name, or none, than it has now. */
+START_TEST(the_length_is_known_whatever_the_name_was) {
+        g_autofree char *link_of_it = NULL;
+        int fd = must_open(fixture_mountpoint(), O_TMPFILE | O_RDWR, 0600);
+        struct stat st;
+
+        link_of_it = g_strdup_printf("/proc/self/fd/%d", fd);
+        must(linkat(AT_FDCWD, link_of_it, AT_FDCWD, in_mount("a"), AT_SYMLINK_FOLLOW));
+        must(link(in_mount("a"), in_mount("b")));
+        must(unlink(in_mount("a")));
+        ck_assert_int_eq(write(fd, "1234567890", 10), 10);
+        must(fsetxattr(fd, REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "4", 1, 0));
+        ck_assert_int_eq(lseek(fd, 0, SEEK_END), 4);
+        must(fcntl(fd, F_SETFL, O_APPEND));
+        ck_assert_int_eq(write(fd, "x", 1), 1);
+        must(fstat(fd, &st));
+        ck_assert_int_eq(st.st_size, 5);
+        must_read(in_mount("b"), "1234x");
+        must(close(fd));
+}
+END_TEST
+
 START_TEST(many_can_set_lengths_at_once) {
         pid_t processes[80];
         char names[80][4];
@@ -335,6 +369,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, lengths_are_told_exact_and_padded);
         tcase_add_test(tests, the_logical_length_can_be_set);
         tcase_add_test(tests, a_new_length_is_known_at_once);
+        tcase_add_test(tests, what_is_copied_goes_by_the_new_length);
+        tcase_add_test(tests, the_length_is_known_whatever_the_name_was);
         tcase_add_test(tests, many_can_set_lengths_at_once);
         tcase_add_test(tests, read_only_ones_take_their_present_value_alone);
         tcase_add_test(tests, unknown_names_are_refused);

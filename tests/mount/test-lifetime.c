@@ -453,6 +453,18 @@ START_TEST(an_unused_one_waits_for_its_first_user) {
 }
 END_TEST
 
+START_TEST(a_refused_open_is_no_use) {
+        must_write(in_mount("a"), "data");
+        must(setxattr(in_mount("a"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        must(setxattr(in_mount("a"), REGIONFS_ATTRIBUTE_SEALED, "1", 1, 0));
+        must_fail(open(in_mount("a"), O_RDWR), EPERM);
+        g_usleep(50000);
+        ck_assert(is_there("a"));
+        must_read(in_mount("a"), "data");
+        check_gone("a");
+}
+END_TEST
+
 START_TEST(the_mode_does_not_matter) {
         must(mkdir(in_mount("d"), 0700));
         must(setxattr(in_mount("d"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
@@ -551,6 +563,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, what_has_ended_is_not_there_at_the_next_mount);
         tcase_add_test(tests, a_view_alone_can_be_given_the_rule);
         tcase_add_test(tests, an_unused_one_waits_for_its_first_user);
+        tcase_add_test(tests, a_refused_open_is_no_use);
         tcase_add_test(tests, the_mode_does_not_matter);
         tcase_add_test(tests, depth_does_not_matter);
         tcase_add_test(tests, others_may_not_change_it);

@@ -209,6 +209,7 @@ static void use(const AttributeTarget *target) {
         int backing_id;
 
         ck_assert_int_eq(registry_handle_added(registry, target->id, false, &backing_id), 0);
+        registry_handle_used(registry, target->id);
         ck_assert_int_eq(registry_handle_removed(registry, target->id, false, &release), 0);
 }
 

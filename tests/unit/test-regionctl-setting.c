@@ -4,20 +4,32 @@
 
 #include <regionfs/regionfs.h>
 
-static GString *said; /* what people are told */
-
-static void take_message(const char *message) {
-        g_string_append(said, message);
-}
+/* What people are told: standard error, while a test runs. */
+static struct {
+        char *str;
+        size_t len;
+        FILE *stream, *standard;
+} told;
 
 static void setup(void) {
-        said = g_string_new(NULL);
-        g_set_printerr_handler(take_message);
+        told.standard = stderr;
+        told.stream = stderr = open_memstream(&told.str, &told.len);
 }
 
 static void teardown(void) {
-        g_set_printerr_handler(NULL);
-        g_string_free(said, TRUE);
+        stderr = told.standard;
+        fclose(told.stream);
+        free(told.str);
+}
+
+static const char *said(void) {
+        fflush(told.stream);
+        return told.str;
+}
+
+static void forget(void) {
+        teardown();
+        setup();
 }
 
 static const struct {
@@ -42,7 +54,7 @@ START_TEST(values_are_taken) {
         Setting setting = { .number = 4711 };
 
         ck_assert_int_eq(setting_init(&setting, good[_i].attribute, good[_i].value, "given"), STATUS_DONE);
-        ck_assert_str_eq(said->str, "");
+        ck_assert_str_eq(said(), "");
         ck_assert_str_eq(setting_name(&setting), good[_i].attribute);
         ck_assert_str_eq(setting.value, good[_i].value);
         ck_assert_uint_eq(setting.number, good[_i].number);
@@ -78,7 +90,7 @@ START_TEST(what_is_allowed_instead_is_said) {
         Setting setting;
 
         ck_assert_int_eq(setting_init(&setting, bad[_i].attribute, bad[_i].value, "given=this"), STATUS_USAGE);
-        ck_assert_str_eq(said->str, sentence);
+        ck_assert_str_eq(said(), sentence);
 }
 END_TEST
 
@@ -88,7 +100,7 @@ START_TEST(unknown_attributes_are_refused) {
         Setting setting;
 
         ck_assert_int_eq(setting_init(&setting, unknown[_i], "1", "given"), STATUS_USAGE);
-        ck_assert_str_eq(said->str, "regionctl: given is not allowed: what can be set is allocation, length, lifetime, "
+        ck_assert_str_eq(said(), "regionctl: given is not allowed: what can be set is allocation, length, lifetime, "
                                     "mode or sealed\n");
 }
 END_TEST
@@ -101,14 +113,14 @@ START_TEST(rules_alone_can_be_reset) {
         ck_assert_str_eq(setting_name(&setting), "lifetime");
         ck_assert_ptr_null(setting.value);
         ck_assert_int_eq(setting_init_reset(&setting, "allocation"), STATUS_DONE);
-        ck_assert_str_eq(said->str, "");
+        ck_assert_str_eq(said(), "");
         for (size_t i = 0; i < G_N_ELEMENTS(cannot); i++) {
                 g_autofree char *sentence = g_strdup_printf(
                         "regionctl: --reset %s is not allowed: it takes allocation or lifetime\n", cannot[i]);
 
-                g_string_truncate(said, 0);
+                forget();
                 ck_assert_int_eq(setting_init_reset(&setting, cannot[i]), STATUS_USAGE);
-                ck_assert_str_eq(said->str, sentence);
+                ck_assert_str_eq(said(), sentence);
         }
 }
 END_TEST
@@ -138,14 +150,14 @@ START_TEST(kinds_of_files_are_told_apart) {
 
         ck_assert_int_eq(setting_init(&setting, kinds[_i].attribute, kinds[_i].value, "given"), STATUS_DONE);
         ck_assert_int_eq(setting_fits(&setting, S_IFREG | 0644, "a/b"), STATUS_DONE);
-        ck_assert_str_eq(said->str, "");
+        ck_assert_str_eq(said(), "");
         ck_assert_int_eq(setting_fits(&setting, S_IFDIR | 0755, "a/b"),
                          kinds[_i].of_directories ? STATUS_DONE : STATUS_USAGE);
-        ck_assert_str_eq(said->str, kinds[_i].of_directories ? "" : sentence);
+        ck_assert_str_eq(said(), kinds[_i].of_directories ? "" : sentence);
         for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
-                g_string_truncate(said, 0);
+                forget();
                 ck_assert_int_eq(setting_fits(&setting, others[i], "a/b"), STATUS_USAGE);
-                ck_assert_str_eq(said->str, sentence);
+                ck_assert_str_eq(said(), sentence);
         }
 }
 END_TEST
@@ -185,7 +197,7 @@ START_TEST(what_is_set_is_what_the_file_gets) {
         ck_assert_int_eq(fgetxattr(file, REGIONFS_ATTRIBUTE_SEALED, value, sizeof(value)), 1);
         ck_assert_int_eq(apply("allocation", "committed", fd), 0);
         ck_assert_int_eq(fgetxattr(file, REGIONFS_ATTRIBUTE_ALLOCATION, value, sizeof(value)), 9);
-        ck_assert_str_eq(said->str, "");
+        ck_assert_str_eq(said(), "");
 }
 END_TEST
 
@@ -197,7 +209,7 @@ START_TEST(errors_are_passed_on) {
         ck_assert_int_lt(apply("lifetime", "kept", process), 0);
         ck_assert_int_lt(apply("sealed", "1", process), 0);
         ck_assert_int_eq(apply("mode", "644", process), -EPERM);
-        ck_assert_str_eq(said->str, "");
+        ck_assert_str_eq(said(), "");
 }
 END_TEST
 

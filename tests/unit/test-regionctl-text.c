@@ -13,7 +13,6 @@ static const struct {
         const char *human, *digits;
 } sizes[] = {
         { -1, "-", "-" },
-        { G_MININT64, "-", "-" },
         { 0, "0", "0" },
         { 13, "13", "13" },
         { 1023, "1023", "1023" },

@@ -203,6 +203,12 @@ START_TEST(one_that_waits_for_its_first_use_is_not_after_it) {
         add_handle(false);
         ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), -EBUSY);
         ck_assert(remove_handle(false));
+        /* It was refused to its client. */
+        ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), -EBUSY);
+        add_handle(false);
+        registry_handle_used(registry, id);
+        ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), -EBUSY);
+        ck_assert(remove_handle(false));
         ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), 0);
         /* One that is in use does not wait for it, nor does another one. */
         add_handle(false);
