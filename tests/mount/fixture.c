@@ -17,6 +17,9 @@
 /* In the environment: the path of regionctl, so that shell commands find it too. */
 #define REGIONCTL "REGIONCTL"
 
+/* What of the environment is a program that tests may run. */
+static const char *const programs[] = { REGIONCTL, "SOAK" };
+
 static struct {
         Mode mode;
         char *program;
@@ -263,14 +266,16 @@ static char *copy_program(const char *program, const char *directory) {
 /* In a process of its own, as it does not come back; with copies of programs, as the originals may be out of reach. */
 static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         g_autofree char *directory = g_dir_make_tmp("regionfs-program-XXXXXX", NULL);
-        g_autofree char *regionctl = NULL;
+        char *copies[G_N_ELEMENTS(programs)] = { NULL };
         char *regionfs = copy_program(fixture.program, directory);
         pid_t process;
         int status;
 
-        if (g_getenv(REGIONCTL)) {
-                regionctl = copy_program(g_getenv(REGIONCTL), directory);
-                g_setenv(REGIONCTL, regionctl, true);
+        for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
+                if (!g_getenv(programs[i]))
+                        continue;
+                copies[i] = copy_program(g_getenv(programs[i]), directory);
+                g_setenv(programs[i], copies[i], true);
         }
         if (chmod(directory, 0755) < 0)
                 g_error("cannot open %s to others", directory);
@@ -287,8 +292,11 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         }
         waitpid(process, &status, 0);
         unlink(regionfs);
-        if (regionctl)
-                unlink(regionctl);
+        for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
+                if (copies[i])
+                        unlink(copies[i]);
+                g_free(copies[i]);
+        }
         rmdir(directory);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
