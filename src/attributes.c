@@ -162,7 +162,7 @@ static int write_rule(const Query *query, const Rule *rule) {
         if (!has_views_alone(target))
                 registry_await_use(target->registry, target->id);
         else if (target->lifetimes)
-                lifetimes_begin(target->lifetimes, target->id);
+                lifetimes_consider(target->lifetimes, target->id);
         return 0;
 }
 

@@ -23,7 +23,7 @@ struct Lifetimes {
         GThread *thread;
 
         GMutex lock;     /* protects what follows */
-        GArray *waiting; /* Task */
+        GArray *waiting; /* node ids to consider */
         bool stopping;
 
         GArray *seconds; /* Second, by time; the thread's own */
@@ -45,12 +45,6 @@ typedef struct Second {
 
 /* How often a region's end is put off because somebody has just been told of it. */
 #define EXPECTATIONS 8
-
-/* What the thread is to do. */
-typedef struct Task {
-        uint64_t id;
-        bool begins; /* as of lifetimes_begin(), else of lifetimes_consider() */
-} Task;
 
 static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
         char path[DESCRIPTOR_PATH_MAX];
@@ -218,8 +212,8 @@ static void take_reports(Lifetimes *lifetimes, bool now) {
                 g_warning("cannot read reports of closed regions: %s", g_strerror(errno));
 }
 
-/* Has reports of the region's closes come, one at once among them. begins: only if it is in use. */
-static void watch(const Lifetimes *lifetimes, uint64_t id, bool begins) {
+/* Has reports of the region's closes come, one at once among them. */
+static void watch(const Lifetimes *lifetimes, uint64_t id) {
         auto_descriptor file = -1;
         PoolRef ref;
         int result;
@@ -229,40 +223,40 @@ static void watch(const Lifetimes *lifetimes, uint64_t id, bool begins) {
         if (result == 0)
                 file = pool_open(lifetimes->pool, &ref, O_RDONLY);
         registry_end_resolving(lifetimes->registry);
-        if (result < 0 || (begins && file >= 0 && region_in_use(file) == 0))
+        if (result < 0)
                 return;
         result = file < 0 ? file : mark(lifetimes, file, FAN_MARK_ADD);
         if (result < 0 && result != -ESTALE)
                 g_warning("cannot watch a region for its end: %s", g_strerror(-result));
 }
 
-static void perform(Lifetimes *lifetimes, const Task *task, bool now) {
-        Second first = { .file = -1, .id = task->id };
+static void consider(Lifetimes *lifetimes, uint64_t id, bool now) {
+        Second first = { .file = -1, .id = id };
 
         /* Views of a persisted region are views of its file, which does not end. */
-        if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, task->id))
-                watch(lifetimes, task->id, task->begins);
-        else if (!task->begins)
+        if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, id))
+                watch(lifetimes, id);
+        else
                 return look_again(lifetimes, &first, look(lifetimes, &first, now));
-        registry_forget(lifetimes->registry, task->id, 1);
+        registry_forget(lifetimes->registry, id, 1);
 }
 
 /* False when it is time to stop. */
 static bool take_waiting(Lifetimes *lifetimes) {
-        g_autoptr(GArray) tasks = NULL;
+        g_autoptr(GArray) ids = NULL;
         eventfd_t unused;
         bool stopping;
 
         if (eventfd_read(lifetimes->wake, &unused) < 0 && errno != EAGAIN)
                 g_warning("cannot read what wakes the lifetimes: %s", g_strerror(errno));
         g_mutex_lock(&lifetimes->lock);
-        tasks = g_steal_pointer(&lifetimes->waiting);
-        lifetimes->waiting = g_array_new(FALSE, FALSE, sizeof(Task));
+        ids = g_steal_pointer(&lifetimes->waiting);
+        lifetimes->waiting = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         stopping = lifetimes->stopping;
         g_mutex_unlock(&lifetimes->lock);
 
-        for (guint i = 0; i < tasks->len; i++)
-                perform(lifetimes, &g_array_index(tasks, Task, i), stopping);
+        for (guint i = 0; i < ids->len; i++)
+                consider(lifetimes, g_array_index(ids, uint64_t, i), stopping);
         return !stopping;
 }
 
@@ -319,7 +313,7 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough,
                 return NULL;
         }
         g_mutex_init(&lifetimes->lock);
-        lifetimes->waiting = g_array_new(FALSE, FALSE, sizeof(Task));
+        lifetimes->waiting = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         lifetimes->seconds = g_array_new(FALSE, FALSE, sizeof(Second));
         lifetimes->thread = g_thread_new("lifetimes", run, lifetimes);
         return lifetimes;
@@ -330,24 +324,14 @@ static void wake(Lifetimes *lifetimes) {
                 g_warning("cannot wake the lifetimes: %s", g_strerror(errno));
 }
 
-static void add_task(Lifetimes *lifetimes, uint64_t id, bool begins) {
-        const Task task = { .id = id, .begins = begins };
-
+void lifetimes_consider(Lifetimes *lifetimes, uint64_t id) {
         /* Before the kernel, which may have let go of the last handle, may have the node forgotten. */
         if (!registry_hold(lifetimes->registry, id))
                 return;
         g_mutex_lock(&lifetimes->lock);
-        g_array_append_val(lifetimes->waiting, task);
+        g_array_append_val(lifetimes->waiting, id);
         g_mutex_unlock(&lifetimes->lock);
         wake(lifetimes);
-}
-
-void lifetimes_consider(Lifetimes *lifetimes, uint64_t id) {
-        add_task(lifetimes, id, false);
-}
-
-void lifetimes_begin(Lifetimes *lifetimes, uint64_t id) {
-        add_task(lifetimes, id, true);
 }
 
 void lifetimes_stop(Lifetimes *lifetimes) {

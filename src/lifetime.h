@@ -45,13 +45,10 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough,
 void lifetimes_stop(Lifetimes *lifetimes);
 void lifetimes_free(Lifetimes *lifetimes);
 
-/* The region has lost its last handle; the node is known yet. Returns at once. */
-void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
-
 /*
- * The region, whose node is known, has got the rule just now, and has no handle but a view: it ends with that. One that
- * nobody uses does not end by this alone. Returns at once.
+ * The region has lost its last handle, or has got the rule while a view without a handle is left; the node is known yet.
+ * Returns at once.
  */
-void lifetimes_begin(Lifetimes *lifetimes, uint64_t id);
+void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lifetimes, lifetimes_free)
