@@ -42,9 +42,6 @@ static void open_name(Client *client, int flags) {
         mode_t mode = S_IFREG | 0600 | client_random(client, 0, 0100);
         int wanted, fd;
 
-        /* regionfs takes an open for writing, which it refuses, for a use that ends the region. */
-        if (node && !node->users && node->ends && node->sealed)
-                return;
         /* Nobody at the other end; and a directory can be opened for reading. */
         if (node && !S_ISREG(node->mode) && !S_ISLNK(node->mode) && !(S_ISDIR(node->mode) && (flags & O_CREAT)))
                 return;

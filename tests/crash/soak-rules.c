@@ -107,9 +107,8 @@ static void set_logical_length(Client *client) {
                 return;
         if (size != node->size)
                 model_resize(node, size);
-        /* Where the kernel goes by the length that it has seen (copy_file_range(2) does), it learns of it by being
-         * asked. */
-        if (client->mount->passthrough || node->nameless || !node->names->len)
+        /* Of one without a name the kernel learns it by being asked: regionfs(8), NOTES. */
+        if (!node->names->len)
                 client_expect(client, timed(client, stat(path, &st)), 0, "stat of %s", path);
 }
 
