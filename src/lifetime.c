@@ -132,13 +132,13 @@ static Outcome take_report(const Lifetimes *lifetimes, int file, bool now) {
         if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 || (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
                 return SETTLED;
         /* Known or not: what has a view left may have been forgotten by the kernel. */
-        id = registry_lookup(lifetimes->registry, &ref);
+        id = registry_meet(lifetimes->registry, &ref);
         if (registry_handles(lifetimes->registry, id, &handles) < 0 || handles == 0)
                 outcome = end_unused(lifetimes, id, file, now);
         /* The next last handle marks it again. */
         if (outcome == SETTLED)
                 mark(lifetimes, file, FAN_MARK_REMOVE);
-        registry_forget(lifetimes->registry, id, 1);
+        registry_drop(lifetimes->registry, id);
         return outcome;
 }
 
@@ -153,7 +153,7 @@ static void look_again(Lifetimes *lifetimes, Second *second, Outcome outcome) {
                 g_array_append_val(lifetimes->seconds, *second);
         } else {
                 descriptor_clear(&second->file);
-                registry_forget(lifetimes->registry, second->id, 1);
+                registry_drop(lifetimes->registry, second->id);
         }
 }
 
@@ -226,7 +226,7 @@ static void perform(Lifetimes *lifetimes, const Task *task, bool now) {
                 watch(lifetimes, task->id, task->begins);
         else if (!task->begins)
                 return look_again(lifetimes, &first, look(lifetimes, &first, now));
-        registry_forget(lifetimes->registry, task->id, 1);
+        registry_drop(lifetimes->registry, task->id);
 }
 
 /* False when it is time to stop. */
@@ -279,8 +279,21 @@ static gpointer run(gpointer data) {
         return NULL;
 }
 
-Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
-                         GError **error) {
+/* The group of reports: with its marks, and what it has to tell, it outlives a server. */
+static int open_reports(Ledger *ledger) {
+        LedgerHeader *header = ledger_header(ledger);
+        int reports = ledger_descriptor(header->reports);
+
+        if (reports >= 0)
+                return reports;
+        reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+                                O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+        ledger_publish(&header->reports, ledger_note_descriptor(reports));
+        return reports;
+}
+
+Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
+                         LifetimesNameGone name_gone, void *data, GError **error) {
         Lifetimes *lifetimes = g_new0(Lifetimes, 1);
 
         lifetimes->pool = pool;
@@ -290,9 +303,7 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough,
         lifetimes->reports = -1;
         lifetimes->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (lifetimes->wake >= 0 && passthrough)
-                lifetimes->reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE |
-                                                           FAN_UNLIMITED_MARKS,
-                                                   O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+                lifetimes->reports = open_reports(ledger);
         if (lifetimes->wake < 0 || (passthrough && lifetimes->reports < 0)) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for the end of regions: %s",
                             g_strerror(errno));

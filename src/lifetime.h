@@ -34,9 +34,12 @@ typedef struct Lifetimes Lifetimes;
 /* A name of node id has gone from node id parent; both are known. From a thread of our own, without locks. */
 typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, const char *name);
 
-/* passthrough: views outlive handles. All is borrowed. NULL with error where the kernel lacks what it takes. */
-Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
-                         GError **error);
+/*
+ * passthrough: views outlive handles. All is borrowed. What is watched for already is found in the ledger. NULL with error
+ * where the kernel lacks what it takes.
+ */
+Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
+                         LifetimesNameGone name_gone, void *data, GError **error);
 
 /*
  * Ends the thread, when all that was to be considered is done. What comes later is done by lifetimes_free(), without

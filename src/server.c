@@ -6,6 +6,7 @@
 #include "lifetime.h"
 #include "operations.h"
 #include "region.h"
+#include "server-descriptors.h"
 #include "server-workers.h"
 #include "visitor.h"
 
@@ -18,25 +19,35 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
 #define RESERVE 16
 
-struct Server {
-        struct fuse_session *session; /* owned */
-        Channel *channel;             /* owned: the mount; its descriptor is the session's */
+/* As in the kernel's <linux/fuse.h>; libfuse has none of this. */
+struct fuse_out_header {
+        uint32_t len; /* bytes, with the header */
+        int32_t error;
+        uint64_t unique;
+};
+#define NOTIFY_RESEND 7
+
+typedef struct Server {
+        const ServerPlace *place;
+        bool follows;                 /* a server that has died */
+        struct fuse_session *session; /* owned; has taken over the channel's descriptor */
         Registry *registry;           /* owned */
         Handles *handles;             /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
-        Namespaces *namespaces;       /* owned; NULL: none */
+        GArray *strays;               /* owned: ids of nodes (uint64_t), held */
         Operations operations;
         Workers *workers;             /* owned */
         int signals;                  /* owned: signalfd */
         int reserve[RESERVE];         /* owned */
-};
+} Server;
 
 static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 
@@ -65,56 +76,59 @@ static bool new_session(Server *server, const Options *options, GError **error) 
         return server->session;
 }
 
-/* Whether a path is below a directory, which may be NULL; both are absolute and without links. */
-static bool lies_in(const char *path, const char *directory) {
-        size_t length = directory ? strlen(directory) : 0;
-
-        return directory && strncmp(path, directory, length) == 0 &&
-               (path[length] == '/' || path[length] == '\0' || g_str_equal(directory, "/"));
-}
-
-static bool mount_session(Server *server, const Options *options, GError **error) {
+static bool mount_session(Server *server, GError **error) {
         char path[DESCRIPTOR_PATH_MAX];
-        int fd;
 
-        if (lies_in(options->mountpoint, options->pool.directory)) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                            "option pool=%s is not allowed: the mountpoint %s lies in it", options->pool.directory,
-                            options->mountpoint);
-                return false;
-        }
-        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-                            "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
-                return false;
-        }
-        server->channel = channel_new(options->mountpoint, options->mount, error);
-        if (!server->channel)
-                return false;
-        fd = channel_take_fd(server->channel);
-        g_snprintf(path, sizeof(path), "/dev/fd/%d", fd);
+        g_snprintf(path, sizeof(path), "/dev/fd/%d", channel_take_fd(server->place->channel));
         if (fuse_session_mount(server->session, path) == 0)
                 return true;
-        close(fd);
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
         return false;
 }
 
 /* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
-static bool initialize(Server *server, GError **error) {
+static bool receive_init(Server *server) {
+        LedgerHeader *header = ledger_header(server->place->ledger);
         struct fuse_buf request = { 0 };
         int size;
 
         do
                 size = fuse_session_receive_buf(server->session, &request);
         while (size == -EINTR);
-        if (size > 0)
+        if (size > 0 && size <= LEDGER_INIT_MAX) {
+                memcpy(header->init, request.mem, size);
+                ledger_publish(&header->init_size, size);
                 fuse_session_process_buf(server->session, &request);
+        }
         free(request.mem);
-        if (size > 0 && !fuse_session_exited(server->session))
+        return size > 0 && size <= LEDGER_INIT_MAX;
+}
+
+/* This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores. */
+static bool repeat_init(Server *server) {
+        LedgerHeader *header = ledger_header(server->place->ledger);
+        struct fuse_buf request = { .size = header->init_size, .mem = header->init, .mem_size = header->init_size };
+
+        fuse_session_process_buf(server->session, &request);
+        return true;
+}
+
+static bool initialize(Server *server, GError **error) {
+        bool good = server->follows ? repeat_init(server) : receive_init(server);
+
+        if (good && !fuse_session_exited(server->session))
                 return true;
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the kernel and libfuse do not agree on a protocol");
         return false;
+}
+
+/* Has the kernel hand out once more what the dead server has taken and not answered. */
+static void ask_again(const Server *server) {
+        const struct fuse_out_header message = { .len = sizeof(message), .error = NOTIFY_RESEND };
+
+        if (write(fuse_session_fd(server->session), &message, sizeof(message)) < 0 && errno != ENODEV && errno != ENOTCONN)
+                g_warning("the kernel does not repeat requests: what the last server has had in hand is not answered: %s",
+                          g_strerror(errno));
 }
 
 /* Whether the kernel takes files of this pool as backing files. */
@@ -150,15 +164,16 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                         why = g_strerror(-result);
         }
         server->operations.passthrough = !why;
+        ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
         if (why && options->passthrough == PASSTHROUGH_REQUIRE) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "option passthrough=require cannot be met: %s",
                             why);
                 return false;
         }
         if (why)
-                g_message("serving %s in cached mode (%s)", server->channel->mountpoint, why);
+                g_message("serving %s in cached mode (%s)", server->place->channel->mountpoint, why);
         else
-                g_message("serving %s in passthrough mode", server->channel->mountpoint);
+                g_message("serving %s in passthrough mode", server->place->channel->mountpoint);
         return true;
 }
 
@@ -173,8 +188,8 @@ static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char 
 }
 
 static bool start_lifetimes(Server *server, GError **error) {
-        server->lifetimes = lifetimes_new(server->operations.pool, server->registry, server->operations.passthrough,
-                                          take_gone_name, server, error);
+        server->lifetimes = lifetimes_new(server->operations.pool, server->registry, server->place->ledger,
+                                          server->operations.passthrough, take_gone_name, server, error);
         server->operations.lifetimes = server->lifetimes;
         return server->lifetimes;
 }
@@ -182,7 +197,7 @@ static bool start_lifetimes(Server *server, GError **error) {
 static void start_refresher(Server *server) {
         if (server->operations.passthrough)
                 return;
-        server->refresher = refresher_new(server->operations.pool, server->channel->mountpoint,
+        server->refresher = refresher_new(server->operations.pool, server->place->channel->mountpoint,
                                           fuse_session_fd(server->session));
         server->operations.refresher = server->refresher;
 }
@@ -191,72 +206,89 @@ static void start_refresher(Server *server) {
 static bool learn_device(Server *server, GError **error) {
         struct statx stx;
 
-        if (statx(AT_FDCWD, server->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
+        if (statx(AT_FDCWD, server->place->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot look at the mount on %s: %s",
-                            server->channel->mountpoint, g_strerror(errno));
+                            server->place->channel->mountpoint, g_strerror(errno));
                 return false;
         }
         server->operations.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
         return true;
 }
 
-static bool start(Server *server, const Options *options, GError **error) {
-        int result;
+static void find_sources(Server *server) {
+        g_autoptr(GArray) ids = registry_in_doubt(server->registry, REGISTRY_LACKS_SOURCE);
 
-        if (!new_session(server, options, error) || !mount_session(server, options, error) || !initialize(server, error) ||
-            !learn_device(server, error) || !settle_passthrough(server, options, error) ||
-            !start_lifetimes(server, error))
-                return false;
-        start_refresher(server);
-        server->workers = workers_new(server->session, options->max_threads, error);
-        if (!server->workers)
-                return false;
-        result = visitor_look(server->channel->mountpoint, fuse_session_fd(server->session));
-        if (result < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
-                            server->channel->mountpoint, g_strerror(-result));
-                return false;
+        for (guint i = 0; i < ids->len; i++) {
+                uint64_t id = g_array_index(ids, uint64_t, i);
+                PoolRef ref;
+                auto_descriptor fd = -1;
+                Source *source;
+
+                if (registry_resolve(server->registry, id, &ref) == 0)
+                        fd = pool_open(server->place->pool, &ref, O_PATH);
+                if (fd >= 0 && source_restore(fd, &source) == 0 && source)
+                        registry_set_source(server->registry, id, source);
         }
-        return true;
 }
 
-/* What new regions start with is a rule of the root directory. */
-static bool set_root_policy(const Options *options, const Pool *pool, GError **error) {
-        RegionPolicy policy;
-        int result;
+/* What the dead server may have left undone. */
+static void settle_doubts(Server *server) {
+        g_autoptr(GArray) ids = registry_in_doubt(server->registry, REGISTRY_MAY_HAVE_ENDED);
 
-        if (options->lifetime < 0 && options->allocation < 0)
-                return true;
-        result = region_read_policy(pool->fd, &policy);
-        if (options->lifetime >= 0)
-                policy.lifetime = options->lifetime;
-        if (options->allocation >= 0)
-                policy.allocation = options->allocation;
-        if (result == 0)
-                result = region_write_policy(pool->fd, &policy);
+        for (guint i = 0; i < ids->len; i++)
+                lifetimes_consider(server->lifetimes, g_array_index(ids, uint64_t, i));
+        for (guint i = 0; i < server->strays->len; i++) {
+                uint64_t id = g_array_index(server->strays, uint64_t, i);
+
+                lifetimes_consider(server->lifetimes, id);
+                registry_drop(server->registry, id);
+        }
+}
+
+static bool begin(Server *server, GError **error) {
+        return settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
+}
+
+/* Goes on in the mode of the dead server. */
+static bool follow(Server *server, GError **error) {
+        server->operations.passthrough = ledger_header(server->place->ledger)->passthrough;
+        find_sources(server);
+        return start_lifetimes(server, error);
+}
+
+static bool start(Server *server, GError **error) {
+        if (!new_session(server, server->place->options, error) || !mount_session(server, error) ||
+            !initialize(server, error) || !learn_device(server, error) ||
+            !(server->follows ? follow(server, error) : begin(server, error)))
+                return false;
+        start_refresher(server);
+        if (server->follows)
+                ask_again(server);
+        server->workers = workers_new(server->session, server->place->options->max_threads, error);
+        return server->workers;
+}
+
+/* Whether the mount, whose first server this is, works. */
+static bool try_mount(const Server *server, GError **error) {
+        const char *mountpoint = server->place->channel->mountpoint;
+        int result = visitor_look(mountpoint, fuse_session_fd(server->session));
+
         if (result < 0)
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
-                            "options lifetime, allocation: the pool cannot keep them: %s", g_strerror(-result));
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
+                            mountpoint, g_strerror(-result));
         return result == 0;
 }
 
-static Registry *make_registry(const Pool *pool, GError **error) {
+static Registry *make_registry(const ServerPlace *place, GError **error) {
+        const Pool *pool = place->pool;
         g_auto(PoolRef) root = POOL_REF_INIT;
-        Registry *registry;
-        uint64_t regions;
         struct stat st;
         int result = pool_identify(pool, pool->fd, &root, &st);
 
         if (result == 0)
-                result = pool_count_regions(pool, &regions);
-        if (result < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s",
-                            g_strerror(-result));
-                return NULL;
-        }
-        registry = registry_new(&root, !pool->by_handle);
-        registry_regions_changed(registry, regions);
-        return registry;
+                return registry_new(place->ledger, &root, !pool->by_handle);
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s", g_strerror(-result));
+        return NULL;
 }
 
 static void keep_reserve(Server *server) {
@@ -269,18 +301,25 @@ static void give_reserve(Server *server) {
                 descriptor_clear(&server->reserve[i]);
 }
 
-/*
- * From here on the signals that end the daemon are asked for, by all threads that come. Not before: reading a large pool
- * takes its time, and may be ended as by default.
- */
+static const int signals_taken[] = { SIGTERM, SIGINT, SIGHUP, SERVER_ORPHANED };
+
+static void fill_signals(sigset_t *signals) {
+        sigemptyset(signals);
+        for (size_t i = 0; i < G_N_ELEMENTS(signals_taken); i++)
+                sigaddset(signals, signals_taken[i]);
+}
+
+void server_block_signals(void) {
+        sigset_t signals;
+
+        fill_signals(&signals);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static bool take_signals(Server *server, GError **error) {
         sigset_t signals;
 
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        sigaddset(&signals, SIGHUP);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
+        fill_signals(&signals);
         server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
         if (server->signals >= 0)
                 return true;
@@ -288,69 +327,115 @@ static bool take_signals(Server *server, GError **error) {
         return false;
 }
 
-Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
-        g_autoptr(Server) server = g_new0(Server, 1);
-        g_autofree char *complaint = NULL;
-        bool started;
+/*
+ * A dead server may have read the report of a close, or been about to: the region that this was on is to be looked at again.
+ * By its descriptor, as the kernel may have forgotten it.
+ */
+static void take_stray(void *data, int fd) {
+        Server *server = data;
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+        uint64_t id;
 
+        if (flags < 0 || flags & O_PATH || pool_identify(server->place->pool, fd, &ref, &st) < 0 ||
+            !S_ISREG(st.st_mode) || !pool_ref_reaches(&ref))
+                return;
+        id = registry_meet(server->registry, &ref);
+        g_array_append_val(server->strays, id);
+}
+
+/* Reads the ledger, and gives up what a dead server has had besides. */
+static bool take_stock(Server *server, GError **error) {
+        const ServerPlace *place = server->place;
+
+        ledger_recover(place->ledger);
+        server->registry = server->follows ? registry_new(place->ledger, NULL, !place->pool->by_handle) :
+                                             make_registry(place, error);
+        if (!server->registry)
+                return false;
+        server->handles = handles_new(place->ledger);
+        if (server->follows) {
+                const LedgerHeader *header = ledger_header(place->ledger);
+
+                server_descriptors_sweep(place->descriptors, server->registry, server->handles,
+                                         ledger_descriptor(header->reports), header->reports ? take_stray : NULL, server);
+        }
+        return true;
+}
+
+static void server_free(Server *server);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Server, server_free)
+
+static Server *server_new(const ServerPlace *place, GError **error) {
+        g_autoptr(Server) server = g_new0(Server, 1);
+
+        server->place = place;
+        server->follows = ledger_header(place->ledger)->ready;
+        server->strays = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         server->signals = -1;
         for (int i = 0; i < RESERVE; i++)
                 server->reserve[i] = -1;
-        if (!set_root_policy(options, pool, error))
-                return NULL;
-        if (options->namespaces && !(server->namespaces = namespaces_new(pool, error)))
-                return NULL;
-        server->registry = make_registry(pool, error);
-        if (!server->registry || !take_signals(server, error))
+        if (!take_stock(server, error) || !take_signals(server, error))
                 return NULL;
         keep_reserve(server);
-        server->handles = handles_new();
         server->credentials = credentials_new();
         server->operations = (Operations){
-                .pool = pool,
+                .pool = place->pool,
                 .registry = server->registry,
                 .handles = server->handles,
                 .credentials = server->credentials,
-                .namespaces = server->namespaces,
-                .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
+                .namespaces = place->namespaces,
+                .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
+                               credentials_privileged(server->credentials),
         };
-
-
-        log_begin_setup(log);
         fuse_set_log_func(take_from_libfuse);
-        started = start(server, options, error);
-        complaint = log_end_setup(log);
-        if (started)
-                return g_steal_pointer(&server);
-        if (complaint)
-                g_prefix_error(error, "%s: ", complaint);
-        return NULL;
+        return start(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        int result = visitor_sync(server->channel->mountpoint, fuse_session_fd(server->session));
+        int result = visitor_sync(server->place->channel->mountpoint, fuse_session_fd(server->session));
 
         if (result < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));
 }
 
-void server_run(Server *server) {
+/* Until it is time to end; whether a signal says so. */
+static bool wait_for_end(const Server *server) {
         struct pollfd sources[] = {
                 { .fd = server->signals, .events = POLLIN },
                 { .fd = workers_ended(server->workers), .events = POLLIN },
         };
+        struct signalfd_siginfo signal;
 
-        while (poll(sources, G_N_ELEMENTS(sources), -1) < 0 && errno == EINTR)
-                ;
-        if (sources[0].revents) {
-                g_info("a signal asks to end");
-                give_reserve(server);
-                write_back(server);
+        for (;;) {
+                if (poll(sources, G_N_ELEMENTS(sources), -1) < 0)
+                        continue;
+                if (!sources[0].revents)
+                        return false;
+                if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+                        continue;
+                if (signal.ssi_signo != SERVER_ORPHANED)
+                        return true;
+                g_warning("the keeper has died: this server goes on, but will not be replaced when it dies");
         }
 }
 
-void server_free(Server *server) {
+static void run(Server *server) {
+        bool asked = wait_for_end(server);
+
+        /* A server that dies from here on is not replaced: the keeper takes the mount away. */
+        ledger_publish(&ledger_header(server->place->ledger)->ending, 1);
+        if (!asked)
+                return;
+        g_info("a signal asks to end");
+        give_reserve(server);
+        write_back(server);
+}
+
+static void server_free(Server *server) {
         if (!server)
                 return;
         give_reserve(server);
@@ -365,11 +450,63 @@ void server_free(Server *server) {
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);
-        channel_free(server->channel);
         registry_free(server->registry);
         handles_free(server->handles);
         credentials_free(server->credentials);
-        namespaces_free(server->namespaces);
         descriptor_clear(&server->signals);
+        g_array_unref(server->strays);
         g_free(server);
+}
+
+/* The first server of a mount: whoever has started it waits for what comes of it. */
+static Server *open_mount(const ServerPlace *place, GError **error) {
+        g_autoptr(Server) server = NULL;
+        g_autofree char *complaint = NULL;
+
+        log_begin_setup(place->log);
+        server = server_new(place, error);
+        complaint = log_end_setup(place->log);
+        if (!server && complaint)
+                g_prefix_error(error, "%s: ", complaint);
+        if (!server || !try_mount(server, error))
+                return NULL;
+        if (place->background)
+                log_to_system(place->log);
+        ledger_publish(&ledger_header(place->ledger)->ready, 1);
+        kill(getppid(), SERVER_READY);
+        return g_steal_pointer(&server);
+}
+
+static Server *reopen_mount(const ServerPlace *place, GError **error) {
+        LedgerHeader *header = ledger_header(place->ledger);
+        g_autoptr(Server) server = NULL;
+
+        ledger_publish(&header->restarts, header->restarts + 1);
+        if (place->background)
+                log_to_system(place->log);
+        server = server_new(place, error);
+        if (!server)
+                return NULL;
+        settle_doubts(server);
+        if (WIFSIGNALED(place->previous))
+                g_message("the server died by signal %d (%s): this one goes on in its place", WTERMSIG(place->previous),
+                          strsignal(WTERMSIG(place->previous)));
+        else
+                g_message("the server ended unexpectedly (status %d): this one goes on in its place",
+                          WEXITSTATUS(place->previous));
+        return g_steal_pointer(&server);
+}
+
+int server_main(const ServerPlace *place) {
+        g_autoptr(GError) error = NULL;
+        Server *server = ledger_header(place->ledger)->ready ? reopen_mount(place, &error) : open_mount(place, &error);
+
+        if (!server) {
+                g_printerr("regionfs: %s\n", error->message);
+                return EXIT_FAILURE;
+        }
+        run(server);
+        server_free(server);
+        channel_unmount(place->channel);
+        return EXIT_SUCCESS;
 }

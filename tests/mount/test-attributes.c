@@ -296,7 +296,7 @@ END_TEST
 
 START_TEST(the_root_tells_of_the_mount) {
         const char *root = fixture_mountpoint();
-        g_autofree char *pid = g_strdup_printf("%d", fixture_daemon());
+        g_autofree char *pid = g_strdup_printf("%d", fixture_server());
         int fd;
 
         check_attribute(root, REGIONFS_ATTRIBUTE_PASSTHROUGH, fixture_mode() == MODE_PASSTHROUGH ? "1" : "0");

@@ -457,7 +457,7 @@ START_TEST(status_tells_of_mounts) {
                                      "x[0][\"server_pid\"] == %d and x[0][\"passthrough\"] is %s and "
                                      "x[0][\"version\"] == \"%s\" and x[0][\"pool_size\"] > x[0][\"pool_used\"] and "
                                      "x[0][\"files_limit\"] > 0 and x[0][\"channel\"] == os.minor(os.stat(\".\").st_dev)",
-                                     fixture_daemon(), fixture_mode() == MODE_PASSTHROUGH ? "True" : "False", REGIONFS_VERSION);
+                                     fixture_server(), fixture_mode() == MODE_PASSTHROUGH ? "True" : "False", REGIONFS_VERSION);
         check_json("status .", expression);
         check_json("status d", expression);
         ck_assert_int_eq(run_command(&said, "$REGIONCTL status %s/d/", fixture_mountpoint()), 0);
