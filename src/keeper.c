@@ -192,7 +192,7 @@ static int serve(Keeper *keeper) {
                         g_clear_pointer(&keeper->channel, channel_forget);
                         return EXIT_SUCCESS;
                 }
-                if (!header->ready)
+                if (!header->serving || (!header->ready && WIFEXITED(status)))
                         return EXIT_FAILURE;
                 if (header->ending)
                         return EXIT_SUCCESS;

@@ -40,7 +40,8 @@ typedef struct LedgerHeader {
         uint64_t regions;     /* how many the pool holds */
         uint64_t nodes;       /* slots up to here have been used; none behind */
         uint64_t handles;     /* the same */
-        uint64_t ready;       /* the mount has answered once */
+        uint64_t serving;     /* a server takes requests, or did before it died */
+        uint64_t ready;       /* the mount has answered once: whoever started us has been told, or is about to be */
         uint64_t ending;      /* a server has begun to end the mount */
         uint64_t restarts;    /* how many servers have been replaced */
         uint64_t passthrough; /* in force */

@@ -4,9 +4,9 @@
 #include "channel.h"
 #include "descriptor.h"
 #include "lifetime.h"
-#include "operations.h"
 #include "region.h"
 #include "server-descriptors.h"
+#include "server-session.h"
 #include "server-workers.h"
 #include "visitor.h"
 
@@ -25,14 +25,6 @@
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
 #define RESERVE 16
 
-/* As in the kernel's <linux/fuse.h>; libfuse has none of this. */
-struct fuse_out_header {
-        uint32_t len; /* bytes, with the header */
-        int32_t error;
-        uint64_t unique;
-};
-#define NOTIFY_RESEND 7
-
 typedef struct Server {
         const ServerPlace *place;
         bool follows;                 /* a server that has died */
@@ -48,88 +40,6 @@ typedef struct Server {
         int signals;                  /* owned: signalfd */
         int reserve[RESERVE];         /* owned */
 } Server;
-
-static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
-
-static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) {
-        g_autofree char *message = g_strdup_vprintf(format, arguments);
-        GLogLevelFlags as = level <= FUSE_LOG_WARNING ? G_LOG_LEVEL_WARNING :
-                            level <= FUSE_LOG_INFO    ? G_LOG_LEVEL_INFO :
-                                                        G_LOG_LEVEL_DEBUG;
-
-        g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
-}
-
-static bool new_session(Server *server, const Options *options, GError **error) {
-        struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
-
-        fuse_opt_add_arg(&arguments, "regionfs");
-        if (options->debug)
-                fuse_opt_add_arg(&arguments, "-d");
-        if (options->allow_root)
-                fuse_opt_add_arg(&arguments, "-oallow_root");
-        server->session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), &server->operations);
-        server->operations.session = server->session;
-        fuse_opt_free_args(&arguments);
-        if (!server->session)
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse gives no session");
-        return server->session;
-}
-
-static bool mount_session(Server *server, GError **error) {
-        char path[DESCRIPTOR_PATH_MAX];
-
-        g_snprintf(path, sizeof(path), "/dev/fd/%d", channel_take_fd(server->place->channel));
-        if (fuse_session_mount(server->session, path) == 0)
-                return true;
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
-        return false;
-}
-
-/* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
-static bool receive_init(Server *server) {
-        LedgerHeader *header = ledger_header(server->place->ledger);
-        struct fuse_buf request = { 0 };
-        int size;
-
-        do
-                size = fuse_session_receive_buf(server->session, &request);
-        while (size == -EINTR);
-        if (size > 0 && size <= LEDGER_INIT_MAX) {
-                memcpy(header->init, request.mem, size);
-                ledger_publish(&header->init_size, size);
-                fuse_session_process_buf(server->session, &request);
-        }
-        free(request.mem);
-        return size > 0 && size <= LEDGER_INIT_MAX;
-}
-
-/* This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores. */
-static bool repeat_init(Server *server) {
-        LedgerHeader *header = ledger_header(server->place->ledger);
-        struct fuse_buf request = { .size = header->init_size, .mem = header->init, .mem_size = header->init_size };
-
-        fuse_session_process_buf(server->session, &request);
-        return true;
-}
-
-static bool initialize(Server *server, GError **error) {
-        bool good = server->follows ? repeat_init(server) : receive_init(server);
-
-        if (good && !fuse_session_exited(server->session))
-                return true;
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the kernel and libfuse do not agree on a protocol");
-        return false;
-}
-
-/* Has the kernel hand out once more what the dead server has taken and not answered. */
-static void ask_again(const Server *server) {
-        const struct fuse_out_header message = { .len = sizeof(message), .error = NOTIFY_RESEND };
-
-        if (write(fuse_session_fd(server->session), &message, sizeof(message)) < 0 && errno != ENODEV && errno != ENOTCONN)
-                g_warning("the kernel does not repeat requests: what the last server has had in hand is not answered: %s",
-                          g_strerror(errno));
-}
 
 /* Whether the kernel takes files of this pool as backing files. */
 static int try_backing(const Server *server, const Pool *pool) {
@@ -257,26 +167,37 @@ static bool follow(Server *server, GError **error) {
 }
 
 static bool start(Server *server, GError **error) {
-        if (!new_session(server, server->place->options, error) || !mount_session(server, error) ||
-            !initialize(server, error) || !learn_device(server, error) ||
+        server->session = server_session_new(server->place, &server->operations, error);
+        if (!server->session || !learn_device(server, error) ||
             !(server->follows ? follow(server, error) : begin(server, error)))
                 return false;
         start_refresher(server);
         if (server->follows)
-                ask_again(server);
+                server_session_ask_again(server->session);
+        /* Clients may go on from here: whatever happens to this server, there is to be another. */
+        ledger_publish(&ledger_header(server->place->ledger)->serving, 1);
         server->workers = workers_new(server->session, server->place->options->max_threads, error);
         return server->workers;
 }
 
-/* Whether the mount, whose first server this is, works. */
+/* Whether the mount works. Told to the keeper, unless it is known. */
 static bool try_mount(const Server *server, GError **error) {
+        LedgerHeader *header = ledger_header(server->place->ledger);
         const char *mountpoint = server->place->channel->mountpoint;
-        int result = visitor_look(mountpoint, fuse_session_fd(server->session));
+        int result = header->ready ? 0 : visitor_look(mountpoint, fuse_session_fd(server->session));
 
-        if (result < 0)
+        if (result < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
                             mountpoint, g_strerror(-result));
-        return result == 0;
+                return false;
+        }
+        if (header->ready)
+                return true;
+        if (server->place->background)
+                log_to_system(server->place->log);
+        ledger_publish(&header->ready, 1);
+        kill(getppid(), SERVER_READY);
+        return true;
 }
 
 static Registry *make_registry(const ServerPlace *place, GError **error) {
@@ -372,7 +293,7 @@ static Server *server_new(const ServerPlace *place, GError **error) {
         g_autoptr(Server) server = g_new0(Server, 1);
 
         server->place = place;
-        server->follows = ledger_header(place->ledger)->ready;
+        server->follows = ledger_header(place->ledger)->serving;
         server->strays = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         server->signals = -1;
         for (int i = 0; i < RESERVE; i++)
@@ -390,7 +311,6 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),
         };
-        fuse_set_log_func(take_from_libfuse);
         return start(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
@@ -468,12 +388,6 @@ static Server *open_mount(const ServerPlace *place, GError **error) {
         complaint = log_end_setup(place->log);
         if (!server && complaint)
                 g_prefix_error(error, "%s: ", complaint);
-        if (!server || !try_mount(server, error))
-                return NULL;
-        if (place->background)
-                log_to_system(place->log);
-        ledger_publish(&ledger_header(place->ledger)->ready, 1);
-        kill(getppid(), SERVER_READY);
         return g_steal_pointer(&server);
 }
 
@@ -482,7 +396,7 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
         g_autoptr(Server) server = NULL;
 
         ledger_publish(&header->restarts, header->restarts + 1);
-        if (place->background)
+        if (place->background && header->ready)
                 log_to_system(place->log);
         server = server_new(place, error);
         if (!server)
@@ -498,15 +412,17 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
 }
 
 int server_main(const ServerPlace *place) {
+        bool follows = ledger_header(place->ledger)->serving;
         g_autoptr(GError) error = NULL;
-        Server *server = ledger_header(place->ledger)->ready ? reopen_mount(place, &error) : open_mount(place, &error);
+        Server *server = follows ? reopen_mount(place, &error) : open_mount(place, &error);
+        bool good = server && try_mount(server, &error);
 
-        if (!server) {
+        if (good)
+                run(server);
+        else
                 g_printerr("regionfs: %s\n", error->message);
-                return EXIT_FAILURE;
-        }
-        run(server);
         server_free(server);
-        channel_unmount(place->channel);
-        return EXIT_SUCCESS;
+        if (good)
+                channel_unmount(place->channel);
+        return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,0 +1,172 @@
+/* Who uses a region: its handles, and whoever has it to themselves. */
+#include "registry-parts.h"
+
+void registry_await_use(Registry *registry, uint64_t id) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, node->kept->handles == 0);
+        registry_unlock(registry);
+}
+
+void registry_expect(Registry *registry, uint64_t id) {
+        gint64 now = g_get_monotonic_time();
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                node->told = now;
+        registry_unlock(registry);
+}
+
+bool registry_is_expected(Registry *registry, uint64_t id, gint64 within) {
+        gint64 now = g_get_monotonic_time();
+        bool expected = false;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                expected = node->told && node->told + within > now;
+        registry_unlock(registry);
+        return expected;
+}
+
+/* The node, once nobody has it to themselves; NULL where it is not known, or has ended. */
+static Node *find_included(Registry *registry, uint64_t id) {
+        Node *node;
+
+        /* Looked up again each time, as it may be forgotten meanwhile. */
+        while ((node = registry_node(registry, id)) && node->excluded)
+                g_cond_wait(&registry->included, &registry->lock);
+        return node && !node_is(node, LEDGER_NODE_ENDED) ? node : NULL;
+}
+
+int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = find_included(registry, id);
+        if (node) {
+                registry_set(registry, &node->kept->handles, node->kept->handles + 1);
+                registry_set(registry, &node->kept->writers, node->kept->writers + writes);
+                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, false);
+                *backing_id = node->kept->backing_id;
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
+        int result = -ESTALE;
+        Node *node;
+
+        *release = (RegistryRelease){ 0 };
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node && node->kept->handles > 0) {
+                registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
+                registry_set(registry, &node->kept->handles, node->kept->handles - 1);
+                if (node->kept->handles == 0) {
+                        *release = (RegistryRelease){ node->kept->backing_id, true, node_policy(node) };
+                        registry_set(registry, &node->kept->backing_id, 0);
+                }
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                node_set_policy(registry->ledger, node, policy);
+        registry_unlock(registry);
+}
+
+RegionPolicy registry_policy(Registry *registry, uint64_t id) {
+        RegionPolicy policy = { 0 };
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                policy = node_policy(node);
+        registry_unlock(registry);
+        return policy;
+}
+
+int registry_exclude(Registry *registry, uint64_t id, RegistryCondition condition) {
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = find_included(registry, id);
+        if (node) {
+                bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->kept->writers > 0) ||
+                            (condition == REGISTRY_WITHOUT_HANDLES && node->kept->handles > 0) ||
+                            (condition == REGISTRY_AFTER_USE && (node->kept->handles > 0 || node_is(node, LEDGER_NODE_UNUSED)));
+
+                node->excluded = !busy;
+                result = busy ? -EBUSY : 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+void registry_include(Registry *registry, uint64_t id, bool ended) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                node->excluded = false;
+                if (ended)
+                        node_set_state(registry->ledger, node, LEDGER_NODE_ENDED, true);
+        }
+        g_cond_broadcast(&registry->included);
+        registry_unlock(registry);
+}
+
+int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                *handles = node->kept->handles;
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused) {
+        int in_force;
+        Node *node;
+
+        *unused = 0;
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (!node || node->kept->handles == 0) {
+                in_force = -ESTALE;
+                *unused = backing_id;
+        } else if (node->kept->backing_id) {
+                in_force = node->kept->backing_id;
+                *unused = backing_id;
+        } else {
+                in_force = backing_id;
+                registry_set(registry, &node->kept->backing_id, backing_id);
+        }
+        registry_unlock(registry);
+        return in_force;
+}
