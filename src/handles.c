@@ -93,6 +93,7 @@ static LedgerHandle *take_slot(Handles *handles) {
 }
 
 static uint64_t keep(Handles *handles, LedgerHandleKind kind, int fd) {
+        LedgerRequest *request = ledger_current(handles->ledger);
         LedgerHeader *header = ledger_header(handles->ledger);
         LedgerHandle *slot;
         uint64_t id;
@@ -104,6 +105,8 @@ static uint64_t keep(Handles *handles, LedgerHandleKind kind, int fd) {
         id = header->next_handle;
         /* First, so that an id is not used again, whatever happens. */
         ledger_publish(&header->next_handle, id + 1);
+        if (request)
+                ledger_publish(&request->kept, id);
         ledger_publish(&slot->id, id);
         insert(handles, handle_new(slot));
         g_mutex_unlock(&handles->lock);

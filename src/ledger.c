@@ -3,6 +3,7 @@
 #include "descriptor.h"
 
 #include <gio/gio.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 /* Slots that there is room for. They take memory when they are first used: the room is address space. */
 #define NODES (UINT64_C(1) << 26)
 #define HANDLES (UINT64_C(1) << 24)
+#define BUFFERS 4096
 
 /* Words that one change may concern: a name, and some. */
 #define LOG_MAX 96
@@ -25,11 +27,14 @@ typedef struct Room {
         Note log[LOG_MAX];
         _Alignas(4096) LedgerNode nodes[NODES];
         LedgerHandle handles[HANDLES];
+        LedgerRequest requests[LEDGER_REQUESTS];
         char names[NODES][LEDGER_NAME_SIZE];
+        _Alignas(4096) char buffers[BUFFERS][LEDGER_BUFFER_SIZE];
 } Room;
 
 struct Ledger {
         Room *room; /* mapped, at the same address in every server */
+        pthread_key_t current;
 };
 
 G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LOG_MAX / 2);
@@ -51,6 +56,8 @@ Ledger *ledger_new(GError **error) {
         madvise(room, sizeof(Room), MADV_DONTDUMP);
         ledger = g_new0(Ledger, 1);
         ledger->room = room;
+        if (pthread_key_create(&ledger->current, NULL) != 0)
+                g_error("cannot tell threads apart");
         ledger->room->header.next_node = 1;
         ledger->room->header.next_handle = 1;
         return ledger;
@@ -59,6 +66,7 @@ Ledger *ledger_new(GError **error) {
 void ledger_free(Ledger *ledger) {
         if (!ledger)
                 return;
+        pthread_key_delete(ledger->current);
         munmap(ledger->room, sizeof(Room));
         g_free(ledger);
 }
@@ -77,6 +85,23 @@ LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number) {
         if (number >= HANDLES)
                 g_error("there are too many handles");
         return &ledger->room->handles[number];
+}
+
+LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number) {
+        return &ledger->room->requests[number];
+}
+
+void *ledger_buffer(const Ledger *ledger, uint64_t number) {
+        g_assert(number < BUFFERS);
+        return ledger->room->buffers[number];
+}
+
+LedgerRequest *ledger_current(const Ledger *ledger) {
+        return pthread_getspecific(ledger->current);
+}
+
+void ledger_set_current(const Ledger *ledger, LedgerRequest *request) {
+        pthread_setspecific(ledger->current, request);
 }
 
 char *ledger_name(const Ledger *ledger, const LedgerNode *node) {

@@ -46,6 +46,8 @@ typedef struct LedgerHeader {
         uint64_t restarts;    /* how many servers have been replaced */
         uint64_t passthrough; /* in force */
         uint64_t reports;     /* the fanotify group, as of ledger_note_descriptor() */
+        uint64_t requests;    /* slots used up to here */
+        uint64_t buffers;     /* used up to here */
         uint64_t init_size;   /* bytes of the INIT request; 0: there was none yet */
         unsigned char init[LEDGER_INIT_MAX];
 } LedgerHeader;
@@ -90,6 +92,44 @@ typedef struct LedgerHandle {
         uint64_t descriptor; /* as of ledger_note_descriptor() */
 } LedgerHandle;
 
+/* What a request was about to change in the pool, so that the state of the pool tells whether it did. */
+typedef enum LedgerIntent {
+        LEDGER_NO_INTENT,
+        LEDGER_MAKING,    /* a name that was not there */
+        LEDGER_REMOVING,  /* a name that meant inode[0], on which descriptor[0] is open */
+        LEDGER_RENAMING,  /* a name that meant inode[0] to one that meant inode[1], or 0 for nothing; descriptors likewise */
+        LEDGER_ADDING,    /* an extended attribute that was not there */
+        LEDGER_STRIPPING, /* one that was there */
+} LedgerIntent;
+
+/* Lookups that one request may count. */
+#define LEDGER_LOOKUPS 1024
+
+/* A request in hand: see requests.h. The counts are changed together with what they count, or before it is known. */
+typedef struct LedgerRequest {
+        uint64_t unique;   /* the kernel's number of it; 0: the slot is free */
+        uint64_t forgets;  /* that have been applied */
+        uint64_t handle;   /* the id of a node on which it has counted a handle, or 0 */
+        uint64_t writes;   /* of that handle */
+        uint64_t kept;     /* the id of a handle that is kept for it, or 0 */
+        uint64_t released; /* the id of a node from which it has taken a handle, or 0 */
+        uint64_t last;     /* that was the last one */
+        uint64_t backing;  /* which left this backing id to be closed */
+        uint64_t made;     /* it has counted a region */
+        uint64_t gone;     /* it has taken one off */
+        uint64_t intent;   /* LedgerIntent; stored after what belongs to it */
+        uint64_t inode[2];
+        uint64_t descriptor[2]; /* owned, as of ledger_note_descriptor() */
+        uint64_t lookups;
+        uint64_t looked_up[LEDGER_LOOKUPS]; /* ids of nodes of which it has counted one */
+} LedgerRequest;
+
+/* How many there is room for. */
+#define LEDGER_REQUESTS 4096
+
+/* Bytes of what a thread receives: what libfuse asks the kernel for, and some. */
+#define LEDGER_BUFFER_SIZE ((1 << 20) + (1 << 16))
+
 /* An empty one. NULL with error where there is no memory for it. */
 Ledger *ledger_new(GError **error);
 void ledger_free(Ledger *ledger);
@@ -99,6 +139,15 @@ LedgerHeader *ledger_header(const Ledger *ledger);
 /* The slot with a number; those up to the header's nodes and handles have been used. The process ends if there is none. */
 LedgerNode *ledger_node(const Ledger *ledger, uint64_t number);
 LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number);
+
+LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number);
+
+/* Where a thread of the server receives: what had arrived when it died is there. */
+void *ledger_buffer(const Ledger *ledger, uint64_t number);
+
+/* The request that the calling thread has in hand, or NULL: what is counted meanwhile is noted with it. */
+LedgerRequest *ledger_current(const Ledger *ledger);
+void ledger_set_current(const Ledger *ledger, LedgerRequest *request);
 
 /* Where the name of a node's slot is, of LEDGER_NAME_SIZE bytes. */
 char *ledger_name(const Ledger *ledger, const LedgerNode *node);

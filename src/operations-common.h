@@ -65,6 +65,29 @@ bool operations_drops_setid(fuse_req_t req);
 /* Makes the region, which fd is open on, a persisted one, as the attribute "source" is written. 1 or -errno. */
 int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *value, size_t size);
 
+/*
+ * operations-intents.c: before a change. What a dead server has made of the same request is taken away.
+ */
+void operations_intend_making(const Operations *operations, int directory, const char *name);
+
+/* The same for a link to what node is open on: whether a dead server has made it already. */
+bool operations_intend_linking(const Operations *operations, int node, int directory, const char *name);
+
+/* fd is open on what the name means; for a rename, on what the names mean, or -1. It stays the caller's. 0 or -errno. */
+int operations_intend_removing(const Operations *operations, int fd);
+int operations_intend_renaming(const Operations *operations, int from, int to);
+
+/*
+ * Whether a dead server has done it already: then *fd, or *moved and *target, are what the names have meant, O_PATH, the
+ * caller's, or -1.
+ */
+bool operations_has_removed(const Operations *operations, int directory, const char *name, int *fd);
+bool operations_has_renamed(const Operations *operations, int to, const char *new_name, int *moved, int *target);
+
+/* Adding an attribute that must not be there, or removing one; there: whether it is. Whether a dead server was about to. */
+bool operations_intend_adding(const Operations *operations, bool there);
+bool operations_intend_stripping(const Operations *operations, bool there);
+
 /* operations-names.c */
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void operation_forget(fuse_req_t req, fuse_ino_t id, uint64_t lookups);

@@ -80,6 +80,9 @@ static int fill(Listing *listing, uint64_t position) {
 
                 if (result <= 0)
                         return listing->used ? 0 : result;
+                /* The rest comes with the next request. */
+                if (listing->lookups->len == LEDGER_LOOKUPS)
+                        return 0;
                 if (describe(listing, &found, &entry) == 0) {
                         if (!add(listing, &found, &entry)) {
                                 if (entry.ino)

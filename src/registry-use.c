@@ -46,12 +46,17 @@ static Node *find_included(Registry *registry, uint64_t id) {
 }
 
 int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
         int result = -ESTALE;
         Node *node;
 
         registry_lock(registry);
         node = find_included(registry, id);
         if (node) {
+                if (request) {
+                        registry_set(registry, &request->writes, writes);
+                        registry_set(registry, &request->handle, id);
+                }
                 registry_set(registry, &node->kept->handles, node->kept->handles + 1);
                 registry_set(registry, &node->kept->writers, node->kept->writers + writes);
                 node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, false);
@@ -62,20 +67,52 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
         return result;
 }
 
+/* What a request that comes again has found out before. Whether it had. */
+static bool has_released(const LedgerRequest *request, uint64_t id, const Node *node, RegistryRelease *release) {
+        if (!request || request->released != id)
+                return false;
+        *release = (RegistryRelease){ request->backing, request->last, node ? node_policy(node) : (RegionPolicy){ 0 } };
+        return true;
+}
+
+/* With the request in hand: the handle that it has counted is taken back, or one is released. */
+static void note_release(Registry *registry, LedgerRequest *request, uint64_t id, const RegistryRelease *release) {
+        if (!request)
+                return;
+        if (request->handle == id) {
+                registry_set(registry, &request->handle, 0);
+                return;
+        }
+        registry_set(registry, &request->backing, release->backing_id);
+        registry_set(registry, &request->last, release->last);
+        registry_set(registry, &request->released, id);
+}
+
+void registry_backing_closed(Registry *registry) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (request)
+                ledger_publish(&request->backing, 0);
+}
+
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
+        LedgerRequest *request = ledger_current(registry->ledger);
         int result = -ESTALE;
         Node *node;
 
         *release = (RegistryRelease){ 0 };
         registry_lock(registry);
         node = registry_node(registry, id);
-        if (node && node->kept->handles > 0) {
+        if (has_released(request, id, node, release)) {
+                result = 0;
+        } else if (node && node->kept->handles > 0) {
                 registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
                 registry_set(registry, &node->kept->handles, node->kept->handles - 1);
                 if (node->kept->handles == 0) {
                         *release = (RegistryRelease){ node->kept->backing_id, true, node_policy(node) };
                         registry_set(registry, &node->kept->backing_id, 0);
                 }
+                note_release(registry, request, id, release);
                 result = 0;
         }
         registry_unlock(registry);

@@ -192,6 +192,35 @@ static Node *meet(Registry *registry, PoolRef *ref, Node **retired) {
         return node;
 }
 
+/* With the request that the thread has in hand. */
+static void note_lookup(Registry *registry, uint64_t id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (!request)
+                return;
+        g_assert(request->lookups < LEDGER_LOOKUPS);
+        request->looked_up[request->lookups] = id;
+        registry_set(registry, &request->lookups, request->lookups + 1);
+}
+
+/* A lookup is taken back by the request that has counted it; or it is a forget's. */
+static void note_forget(Registry *registry, uint64_t id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (!request)
+                return;
+        registry_set(registry, &request->forgets, request->forgets + 1);
+        for (uint64_t i = request->lookups; i > 0; i--) {
+                uint64_t last = request->lookups - 1;
+
+                if (request->looked_up[i - 1] != id)
+                        continue;
+                registry_set(registry, &request->looked_up[i - 1], request->looked_up[last]);
+                registry_set(registry, &request->lookups, last);
+                break;
+        }
+}
+
 uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
         Node *retired = NULL;
         uint64_t id;
@@ -199,6 +228,7 @@ uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
 
         registry_lock(registry);
         node = meet(registry, ref, &retired);
+        note_lookup(registry, node->id);
         registry_set(registry, &node->kept->lookups, node->kept->lookups + 1);
         id = node->id;
         registry_unlock(registry);
@@ -244,6 +274,7 @@ void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
 
         registry_lock(registry);
         node = registry_node(registry, id);
+        note_forget(registry, id);
         if (node && id != REGISTRY_ROOT_ID) {
                 registry_set(registry, &node->kept->lookups, node->kept->lookups - MIN(lookups, node->kept->lookups));
                 retired = retire(registry, node);
@@ -356,17 +387,27 @@ static void count_regions(Registry *registry, int64_t difference) {
 }
 
 void registry_regions_changed(Registry *registry, int64_t difference) {
+        LedgerRequest *request;
+
         registry_lock(registry);
+        request = ledger_current(registry->ledger);
+        if (request)
+                registry_set(registry, &request->made, difference > 0);
         count_regions(registry, difference);
         registry_unlock(registry);
 }
 
 void registry_region_gone(Registry *registry, const PoolRef *ref) {
+        LedgerRequest *request;
         Node *retired = NULL;
         Node *node;
 
         registry_lock(registry);
-        count_regions(registry, -1);
+        request = ledger_current(registry->ledger);
+        if (!request || !request->gone)
+                count_regions(registry, -1);
+        if (request)
+                registry_set(registry, &request->gone, 1);
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node && node_is(node, LEDGER_NODE_KEPT)) {
                 node_set_state(registry->ledger, node, LEDGER_NODE_KEPT, false);

@@ -22,7 +22,8 @@
  *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
  * Dying
- *   What a later server needs is in the ledger. Each call counts there as a whole, or not at all.
+ *   What a later server needs is in the ledger. Each call counts there as a whole, or not at all, together with the note of
+ *   it that the request has which the thread has in hand (ledger_current()).
  *
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id.
  */
@@ -106,6 +107,9 @@ typedef struct RegistryRelease {
 
 /* Takes one handle off the node. */
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);
+
+/* The backing id that the last handle left has been closed. */
+void registry_backing_closed(Registry *registry);
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
 
 /* Notes the region's policy as the pool keeps it, so that it need not be asked each time. */

@@ -50,8 +50,8 @@ static void sweep(int first, int last, ServerDescriptorsFound found, void *data)
         close_range(first, last, 0);
 }
 
-void server_descriptors_sweep(const GArray *keepers, Registry *registry, Handles *handles, int one_more,
-                              ServerDescriptorsFound found, void *data) {
+void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
+                              int one_more, ServerDescriptorsFound found, void *data) {
         g_autoptr(GArray) needed = g_array_new(FALSE, FALSE, sizeof(int));
         int next = 0, size = table_size();
 
@@ -59,6 +59,7 @@ void server_descriptors_sweep(const GArray *keepers, Registry *registry, Handles
         add(needed, one_more);
         registry_descriptors(registry, add, needed);
         handles_descriptors(handles, add, needed);
+        requests_descriptors(ledger, add, needed);
         g_array_sort(needed, compare);
         for (guint i = 0; i < needed->len; i++) {
                 int fd = g_array_index(needed, int, i);

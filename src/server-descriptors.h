@@ -3,13 +3,13 @@
 /* Descriptors that a dead server has left in the table. For server.c alone. */
 
 #include "handles.h"
-#include "registry.h"
+#include "requests.h"
 
 typedef void (*ServerDescriptorsFound)(void *data, int fd);
 
 /*
- * Closes all but the keeper's, the registry's and the handles', and one more (or -1). found, unless it is NULL, is called
+ * Closes all but the keeper's, the registry's, the handles' and the requests', and one more (or -1). found, unless it is NULL, is called
  * with each of them before; it does not close it.
  */
-void server_descriptors_sweep(const GArray *keepers, Registry *registry, Handles *handles, int one_more,
-                              ServerDescriptorsFound found, void *data);
+void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
+                              int one_more, ServerDescriptorsFound found, void *data);

@@ -25,12 +25,16 @@
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
 #define RESERVE 16
 
+/* How often is asked whether what dead servers had in hand is settled. */
+#define SETTLING_MS 500
+
 typedef struct Server {
         const ServerPlace *place;
         bool follows;                 /* a server that has died */
         struct fuse_session *session; /* owned; has taken over the channel's descriptor */
         Registry *registry;           /* owned */
         Handles *handles;             /* owned */
+        Requests *requests;           /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
@@ -176,7 +180,8 @@ static bool start(Server *server, GError **error) {
                 server_session_ask_again(server->session);
         /* Clients may go on from here: whatever happens to this server, there is to be another. */
         ledger_publish(&ledger_header(server->place->ledger)->serving, 1);
-        server->workers = workers_new(server->session, server->place->options->max_threads, error);
+        server->workers = workers_new(&server->operations, server->place->ledger, server->requests,
+                                      server->place->options->max_threads, error);
         return server->workers;
 }
 
@@ -279,9 +284,10 @@ static bool take_stock(Server *server, GError **error) {
         if (server->follows) {
                 const LedgerHeader *header = ledger_header(place->ledger);
 
-                server_descriptors_sweep(place->descriptors, server->registry, server->handles,
+                server_descriptors_sweep(place->descriptors, place->ledger, server->registry, server->handles,
                                          ledger_descriptor(header->reports), header->reports ? take_stray : NULL, server);
         }
+        server->requests = requests_new(place->ledger, server->registry);
         return true;
 }
 
@@ -306,6 +312,8 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .pool = place->pool,
                 .registry = server->registry,
                 .handles = server->handles,
+                .requests = server->requests,
+                .ledger = place->ledger,
                 .credentials = server->credentials,
                 .namespaces = place->namespaces,
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
@@ -329,9 +337,14 @@ static bool wait_for_end(const Server *server) {
                 { .fd = workers_ended(server->workers), .events = POLLIN },
         };
         struct signalfd_siginfo signal;
+        bool settled = !server->follows;
 
         for (;;) {
-                if (poll(sources, G_N_ELEMENTS(sources), -1) < 0)
+                int found = poll(sources, G_N_ELEMENTS(sources), settled ? -1 : SETTLING_MS);
+
+                if (found == 0)
+                        settled = requests_give_up(server->requests);
+                if (found <= 0)
                         continue;
                 if (!sources[0].revents)
                         return false;
@@ -370,6 +383,7 @@ static void server_free(Server *server) {
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);
+        requests_free(server->requests);
         registry_free(server->registry);
         handles_free(server->handles);
         credentials_free(server->credentials);
