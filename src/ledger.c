@@ -27,6 +27,7 @@ typedef struct Room {
         Note log[LOG_MAX];
         _Alignas(4096) LedgerNode nodes[NODES];
         LedgerHandle handles[HANDLES];
+        LedgerEnd end;
         LedgerRequest requests[LEDGER_REQUESTS];
         char names[NODES][LEDGER_NAME_SIZE];
         _Alignas(4096) char buffers[BUFFERS][LEDGER_BUFFER_SIZE];
@@ -89,6 +90,10 @@ LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number) {
 
 LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number) {
         return &ledger->room->requests[number];
+}
+
+LedgerEnd *ledger_end(const Ledger *ledger) {
+        return &ledger->room->end;
 }
 
 void *ledger_buffer(const Ledger *ledger, uint64_t number) {

@@ -124,6 +124,20 @@ typedef struct LedgerRequest {
         uint64_t looked_up[LEDGER_LOOKUPS]; /* ids of nodes of which it has counted one */
 } LedgerRequest;
 
+/* Names that one region may have, for all of them to be told of. */
+#define LEDGER_END_NAMES 16
+
+/* A region that is being ended: what the next server has to tell of it. */
+typedef struct LedgerEnd {
+        uint64_t node;  /* 0: none */
+        uint64_t names; /* that have been removed, but perhaps the last one */
+        struct {
+                uint64_t parent; /* id of the directory's node, or 0 */
+                char name[LEDGER_NAME_SIZE];
+        } removed[LEDGER_END_NAMES];
+        LedgerRequest request; /* what is counted meanwhile */
+} LedgerEnd;
+
 /* How many there is room for. */
 #define LEDGER_REQUESTS 4096
 
@@ -141,6 +155,8 @@ LedgerNode *ledger_node(const Ledger *ledger, uint64_t number);
 LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number);
 
 LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number);
+
+LedgerEnd *ledger_end(const Ledger *ledger);
 
 /* Where a thread of the server receives: what had arrived when it died is there. */
 void *ledger_buffer(const Ledger *ledger, uint64_t number);

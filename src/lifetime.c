@@ -16,6 +16,7 @@
 struct Lifetimes {
         const Pool *pool;
         Registry *registry;
+        Ledger *ledger;
         LifetimesNameGone name_gone;
         void *data;
         int reports; /* owned: fanotify group; -1 without passthrough */
@@ -80,6 +81,16 @@ static void tell_names(const Lifetimes *lifetimes, uint64_t id, const GArray *go
         }
 }
 
+/* Has the next server know what this one was about to do. */
+static void begin_end(const Lifetimes *lifetimes, uint64_t id) {
+        LedgerEnd *end = ledger_end(lifetimes->ledger);
+
+        end->names = 0;
+        end->request = (LedgerRequest){ 0 };
+        ledger_publish(&end->node, id);
+        ledger_set_current(lifetimes->ledger, &end->request);
+}
+
 /* What came of looking at a region. */
 typedef enum Outcome {
         SETTLED,
@@ -104,12 +115,14 @@ static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, boo
                 return EXPECTED;
         if (registry_exclude(lifetimes->registry, id, REGISTRY_AFTER_USE) < 0)
                 return SETTLED;
+        begin_end(lifetimes, id);
         registry_begin_change(lifetimes->registry);
         if (registry_resolve(lifetimes->registry, id, &ref) == 0) {
                 /* It also keeps the reference good when the names are gone. */
                 fd = pool_open(lifetimes->pool, &ref, O_PATH);
                 over = fd >= 0 ? is_over(fd, file) : 0;
-                ended = over == 1 && lifetime_names_remove(lifetimes->pool, lifetimes->registry, &ref, fd, gone);
+                ended = over == 1 && lifetime_names_remove(lifetimes->pool, lifetimes->registry, &ref, fd,
+                                                           ledger_end(lifetimes->ledger), gone);
                 /* Without handles, its inode number must not be used again as long as the node is known. */
                 if (gone->len && !lifetimes->pool->by_handle)
                         registry_unlinked(lifetimes->registry, &ref, &fd);
@@ -119,6 +132,8 @@ static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, boo
         registry_end_change(lifetimes->registry);
         registry_include(lifetimes->registry, id, ended);
         tell_names(lifetimes, id, gone);
+        ledger_publish(&ledger_end(lifetimes->ledger)->node, 0);
+        ledger_set_current(lifetimes->ledger, NULL);
         return over == -EBUSY ? IN_USE : SETTLED;
 }
 
@@ -298,6 +313,7 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, b
 
         lifetimes->pool = pool;
         lifetimes->registry = registry;
+        lifetimes->ledger = ledger;
         lifetimes->name_gone = name_gone;
         lifetimes->data = data;
         lifetimes->reports = -1;
