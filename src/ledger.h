@@ -46,6 +46,7 @@ typedef struct LedgerHeader {
         uint64_t restarts;    /* how many servers have been replaced */
         uint64_t passthrough; /* in force */
         uint64_t reports;     /* the fanotify group, as of ledger_note_descriptor() */
+        uint64_t backings;    /* the highest backing id that was seen; they are not used again before all others */
         uint64_t requests;    /* slots used up to here */
         uint64_t buffers;     /* used up to here */
         uint64_t init_size;   /* bytes of the INIT request; 0: there was none yet */
@@ -115,6 +116,7 @@ typedef struct LedgerRequest {
         uint64_t released; /* the id of a node from which it has taken a handle, or 0 */
         uint64_t last;     /* that was the last one */
         uint64_t backing;  /* which left this backing id to be closed */
+        uint64_t registering; /* it is about to get a backing id that is not lower than this, or has got one; 0: no */
         uint64_t made;     /* it has counted a region */
         uint64_t gone;     /* it has taken one off */
         uint64_t intent;   /* LedgerIntent; stored after what belongs to it */

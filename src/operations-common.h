@@ -55,6 +55,10 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
 /* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
+/* Around registering a backing file, until what came of it is noted or given up. */
+void operations_begin_backing(const Operations *operations);
+void operations_end_backing(const Operations *operations);
+
 /* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
 int operations_assume_client(fuse_req_t req);
 void operations_resume(fuse_req_t req);

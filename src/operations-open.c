@@ -14,6 +14,20 @@
 /* What of the client's open flags concerns a descriptor that serves it: positions and caching are the kernel's. */
 #define SERVED_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC)
 
+void operations_begin_backing(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+
+        if (request)
+                ledger_publish(&request->registering, ledger_header(operations->ledger)->backings + 1);
+}
+
+void operations_end_backing(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+
+        if (request)
+                ledger_publish(&request->registering, 0);
+}
+
 /* What is written to the region is written to contents as by the owner of node. Both may be O_PATH descriptors. */
 static int register_backing(const Operations *operations, int node, int contents) {
         struct stat st;
@@ -66,9 +80,12 @@ void operations_take_back(const Operations *operations) {
                 ledger_publish(&request->kept, 0);
         }
         /* What it leaves is not considered: the request is about to use the region again. */
-        if (request->handle &&
-            registry_handle_removed(operations->registry, request->handle, request->writes, &release) == 0)
-                give_up_backing(operations, release.backing_id);
+        if (request->handle)
+                registry_handle_removed(operations->registry, request->handle, request->writes, &release);
+        if (!request->released) {
+                give_up_backing(operations, request->backing);
+                registry_backing_closed(operations->registry);
+        }
 }
 
 static int attach_passthrough(const Operations *operations, fuse_ino_t id, int node, int contents, int present,
@@ -76,12 +93,12 @@ static int attach_passthrough(const Operations *operations, fuse_ino_t id, int n
         int unused = 0;
 
         if (!present) {
-                int proposed = register_backing(operations, node, contents);
-
-                if (proposed < 0)
-                        return proposed;
-                present = registry_set_backing(operations->registry, id, proposed, &unused);
+                operations_begin_backing(operations);
+                present = register_backing(operations, node, contents);
+                if (present > 0)
+                        present = registry_set_backing(operations->registry, id, present, &unused);
                 give_up_backing(operations, unused);
+                operations_end_backing(operations);
                 if (present < 0)
                         return present;
         }

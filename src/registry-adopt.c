@@ -65,3 +65,21 @@ void registry_descriptors(Registry *registry, void (*found)(void *data, int fd),
                         found(data, ledger_descriptor(slot->source));
         }
 }
+
+bool registry_has_backing(Registry *registry, int backing_id) {
+        const LedgerHeader *header = ledger_header(registry->ledger);
+
+        for (uint64_t number = 0; number < header->nodes; number++) {
+                const LedgerNode *slot = ledger_node(registry->ledger, number);
+
+                if (slot->id && slot->backing_id == (uint64_t)backing_id)
+                        return true;
+        }
+        for (uint64_t number = 0; number < header->requests; number++) {
+                const LedgerRequest *slot = ledger_request(registry->ledger, number);
+
+                if (slot->unique && slot->backing == (uint64_t)backing_id)
+                        return true;
+        }
+        return false;
+}

@@ -79,11 +79,11 @@ static bool has_released(const LedgerRequest *request, uint64_t id, const Node *
 static void note_release(Registry *registry, LedgerRequest *request, uint64_t id, const RegistryRelease *release) {
         if (!request)
                 return;
+        registry_set(registry, &request->backing, release->backing_id);
         if (request->handle == id) {
                 registry_set(registry, &request->handle, 0);
                 return;
         }
-        registry_set(registry, &request->backing, release->backing_id);
         registry_set(registry, &request->last, release->last);
         registry_set(registry, &request->released, id);
 }
@@ -188,11 +188,14 @@ int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {
 }
 
 int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused) {
+        uint64_t *highest = &ledger_header(registry->ledger)->backings;
         int in_force;
         Node *node;
 
         *unused = 0;
         registry_lock(registry);
+        if ((uint64_t)backing_id > *highest)
+                registry_set(registry, highest, backing_id);
         node = registry_node(registry, id);
         if (!node || node->kept->handles == 0) {
                 in_force = -ESTALE;

@@ -156,6 +156,9 @@ typedef enum RegistryDoubt {
 /* The ids (uint64_t) of all nodes of which that is true; to be freed. */
 GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt);
 
+/* Whether a node has, or a request is about to give up, that backing id. Not from several threads. */
+bool registry_has_backing(Registry *registry, int backing_id);
+
 /* Calls back with each descriptor that nodes keep open. Not from several threads. */
 void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data);
 

@@ -219,3 +219,16 @@ void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd
                                 found(data, ledger_descriptor(slot->descriptor[i]));
         }
 }
+
+int requests_first_backing(const Ledger *ledger) {
+        uint64_t slots = ledger_header(ledger)->requests, first = 0;
+
+        for (uint64_t number = 0; number < slots; number++) {
+                LedgerRequest *slot = ledger_request(ledger, number);
+
+                if (slot->unique && slot->registering && (!first || slot->registering < first))
+                        first = slot->registering;
+                slot->registering = 0;
+        }
+        return first;
+}

@@ -41,6 +41,9 @@ void requests_end_left(Requests *requests, LedgerRequest *request);
 /* Gives up what dead servers had answered, if that is certain now. Whether nothing more is to be given up. */
 bool requests_give_up(Requests *requests);
 
+/* The lowest backing id that a dead server may have got and not noted; 0: there is none. */
+int requests_first_backing(const Ledger *ledger);
+
 /* Calls back with each descriptor that requests of dead servers keep. */
 void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
 

@@ -16,6 +16,7 @@
 #include <regionfs/regionfs.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -195,10 +196,27 @@ static bool begin(Server *server, GError **error) {
         return settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
 }
 
+/*
+ * A server that dies between getting a backing id and noting it would leave the kernel a file open for good. Ids are given out
+ * in order: what it may have got lies below the next one.
+ */
+static void give_up_backings(Server *server) {
+        int first = requests_first_backing(server->place->ledger), channel = fuse_session_fd(server->session);
+        auto_descriptor file = first ? memfd_create("regionfs-next", MFD_CLOEXEC) : -1;
+        int next = file >= 0 ? backing_open(channel, file) : -1;
+
+        for (int id = first; id < next; id++)
+                if (!registry_has_backing(server->registry, id))
+                        backing_close(channel, id);
+        if (next > 0)
+                backing_close(channel, next);
+}
+
 /* Goes on in the mode of the dead server. */
 static bool follow(Server *server, GError **error) {
         server->operations.passthrough = ledger_header(server->place->ledger)->passthrough;
         find_sources(server);
+        give_up_backings(server);
         take_end(server);
         return start_lifetimes(server, error);
 }
