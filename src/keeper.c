@@ -19,6 +19,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+/* How many servers may die in vain before the next has to wait; how long, in microseconds. */
+#define IN_VAIN 10
+#define REST 200000
+
 typedef struct Keeper {
         ServerPlace place;
         Pool *pool;             /* owned; place borrows this and what follows */
@@ -26,6 +30,8 @@ typedef struct Keeper {
         Ledger *ledger;         /* owned */
         Channel *channel;       /* owned */
         Background *background; /* borrowed, or NULL: none, or told already */
+        uint64_t begun;         /* requests, when the last server died */
+        unsigned in_vain;       /* servers that died one after the other without having taken one */
         sigset_t signals;       /* that are waited for */
 } Keeper;
 
@@ -173,6 +179,16 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
         }
 }
 
+/* A server that dies before it takes a request would be started again and again without end. */
+static void rest(Keeper *keeper) {
+        uint64_t begun = ledger_header(keeper->ledger)->begun;
+
+        keeper->in_vain = begun == keeper->begun ? keeper->in_vain + 1 : 0;
+        keeper->begun = begun;
+        if (keeper->in_vain >= IN_VAIN)
+                g_usleep(REST);
+}
+
 /* Serves until a server has ended as it should. The exit status. */
 static int serve(Keeper *keeper) {
         const LedgerHeader *header = ledger_header(keeper->ledger);
@@ -197,6 +213,7 @@ static int serve(Keeper *keeper) {
                 if (header->ending)
                         return EXIT_SUCCESS;
                 keeper->place.previous = status;
+                rest(keeper);
         }
 }
 

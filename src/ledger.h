@@ -47,6 +47,7 @@ typedef struct LedgerHeader {
         uint64_t passthrough; /* in force */
         uint64_t reports;     /* the fanotify group, as of ledger_note_descriptor() */
         uint64_t backings;    /* the highest backing id that was seen; they are not used again before all others */
+        uint64_t begun;       /* changes with requests that are begun */
         uint64_t requests;    /* slots used up to here */
         uint64_t buffers;     /* used up to here */
         uint64_t init_size;   /* bytes of the INIT request; 0: there was none yet */
@@ -57,6 +58,7 @@ enum {
         LEDGER_NODE_KEPT = 1,   /* one of the lookups is for the source's sake */
         LEDGER_NODE_UNUSED = 2, /* waits for its first use */
         LEDGER_NODE_ENDED = 4,
+        LEDGER_NODE_RELEASED = 8, /* has the lifetime of its handles, and has lost the last one */
 };
 
 /* A node: see registry.h. By words, so that each can be changed. */
@@ -117,6 +119,9 @@ typedef struct LedgerRequest {
         uint64_t last;     /* that was the last one */
         uint64_t backing;  /* which left this backing id to be closed */
         uint64_t registering; /* it is about to get a backing id that is not lower than this, or has got one; 0: no */
+        uint64_t begun;    /* in the life of which server: the header's restarts then, and 1 */
+        uint64_t deaths;   /* of servers, with it in hand, one soon after the other */
+        uint64_t since;    /* when the first of them died: monotonic, microseconds */
         uint64_t made;     /* it has counted a region */
         uint64_t gone;     /* it has taken one off */
         uint64_t intent;   /* LedgerIntent; stored after what belongs to it */

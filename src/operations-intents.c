@@ -57,7 +57,8 @@ static int keep(LedgerRequest *request, int which, int fd) {
         struct stat st;
         int kept;
 
-        if (fd < 0)
+        /* A dead server may have come as far. */
+        if (fd < 0 || request->descriptor[which])
                 return 0;
         if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0 || (kept = fcntl(fd, F_DUPFD_CLOEXEC, 0)) < 0)
                 return -errno;

@@ -32,8 +32,7 @@ void registry_adopt(Registry *registry) {
 static bool in_doubt(const Node *node, RegistryDoubt doubt) {
         if (doubt == REGISTRY_LACKS_SOURCE)
                 return node_lacks_source(node);
-        return node->kept->handles == 0 && node_policy(node).lifetime == REGION_HANDLES &&
-               !node_is(node, LEDGER_NODE_ENDED | LEDGER_NODE_UNUSED);
+        return node_is(node, LEDGER_NODE_RELEASED) && !node_is(node, LEDGER_NODE_ENDED);
 }
 
 GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
@@ -82,4 +81,8 @@ bool registry_has_backing(Registry *registry, int backing_id) {
                         return true;
         }
         return false;
+}
+
+uint64_t registry_restarts(Registry *registry) {
+        return ledger_header(registry->ledger)->restarts;
 }

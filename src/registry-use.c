@@ -6,8 +6,10 @@ void registry_await_use(Registry *registry, uint64_t id) {
 
         registry_lock(registry);
         node = registry_node(registry, id);
-        if (node)
+        if (node) {
                 node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, node->kept->handles == 0);
+                node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
+        }
         registry_unlock(registry);
 }
 
@@ -59,7 +61,7 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
                 }
                 registry_set(registry, &node->kept->handles, node->kept->handles + 1);
                 registry_set(registry, &node->kept->writers, node->kept->writers + writes);
-                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, false);
+                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED | LEDGER_NODE_RELEASED, false);
                 *backing_id = node->kept->backing_id;
                 result = 0;
         }
@@ -111,6 +113,8 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
                 if (node->kept->handles == 0) {
                         *release = (RegistryRelease){ node->kept->backing_id, true, node_policy(node) };
                         registry_set(registry, &node->kept->backing_id, 0);
+                        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
+                                       release->policy.lifetime == REGION_HANDLES);
                 }
                 note_release(registry, request, id, release);
                 result = 0;
@@ -124,8 +128,11 @@ void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *p
 
         registry_lock(registry);
         node = registry_node(registry, id);
-        if (node)
+        if (node) {
                 node_set_policy(registry->ledger, node, policy);
+                if (policy->lifetime != REGION_HANDLES)
+                        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
+        }
         registry_unlock(registry);
 }
 

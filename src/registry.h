@@ -149,7 +149,7 @@ uint64_t registry_regions(Registry *registry);
 
 /* What a server that follows a dead one has to look at. */
 typedef enum RegistryDoubt {
-        REGISTRY_MAY_HAVE_ENDED, /* a region that ends with its last handle, and has none */
+        REGISTRY_MAY_HAVE_ENDED, /* a region that ends with its last handle, and has lost it */
         REGISTRY_LACKS_SOURCE,   /* a persisted region whose file was not found when the region was met */
 } RegistryDoubt;
 
@@ -161,6 +161,9 @@ bool registry_has_backing(Registry *registry, int backing_id);
 
 /* Calls back with each descriptor that nodes keep open. Not from several threads. */
 void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data);
+
+/* How often a dead server has been replaced. */
+uint64_t registry_restarts(Registry *registry);
 
 /* How many nodes are known: for tests and for whoever looks for leaks. */
 uint64_t registry_nodes(Registry *registry);

@@ -24,7 +24,11 @@ enum { FORGET = 2, BATCH_FORGET = 42 };
 #define RESENT (UINT64_C(1) << 63)
 
 /* How long a thread may take to note what it has received. */
-#define PATIENCE G_USEC_PER_SEC
+#define PATIENCE 100000 /* microseconds */
+
+/* How many servers may die with a request in hand, within how many microseconds. */
+#define DEATHS 10
+#define DEATHS_WITHIN G_USEC_PER_SEC
 
 struct Requests {
         Ledger *ledger;
@@ -44,6 +48,25 @@ static void apply(Registry *registry, LedgerRequest *request, const Forget *forg
         }
 }
 
+/* A server has died. Whose fault it was is not known: most requests are in hand for so short a time that it is seen soon. */
+static void note_death(LedgerRequest *request, uint64_t restarts) {
+        uint64_t now = g_get_monotonic_time();
+
+        if (request->begun != restarts)
+                return;
+        if (now - request->since > DEATHS_WITHIN) {
+                request->deaths = 0;
+                request->since = now;
+        }
+        request->deaths++;
+}
+
+bool requests_is_hopeless(const Requests *requests) {
+        const LedgerRequest *request = ledger_current(requests->ledger);
+
+        return request && request->deaths >= DEATHS;
+}
+
 /* Applies what a dead server has received and not applied. */
 static void apply_forgets(Requests *requests, Registry *registry, void *buffer) {
         const Header *header = buffer;
@@ -54,7 +77,9 @@ static void apply_forgets(Requests *requests, Registry *registry, void *buffer) 
                 return requests_clear_buffer(buffer);
         requests_begin(requests, buffer);
         request = ledger_current(requests->ledger);
-        if (header->opcode == BATCH_FORGET) {
+        if (requests_is_hopeless(requests)) {
+                g_warning("servers die of what the kernel forgets: some nodes stay known");
+        } else if (header->opcode == BATCH_FORGET) {
                 apply(registry, request, (const Forget *)(const void *)(count + 2), *count);
         } else {
                 const Forget forget = { header->node, *(const uint64_t *)(const void *)(header + 1) };
@@ -76,6 +101,8 @@ Requests *requests_new(Ledger *ledger, Registry *registry) {
         for (uint64_t number = LEDGER_REQUESTS; number-- > 0;) {
                 LedgerRequest *slot = number < ledger_header(ledger)->requests ? ledger_request(ledger, number) : NULL;
 
+                if (slot && slot->unique)
+                        note_death(slot, ledger_header(ledger)->restarts);
                 if (slot && slot->unique)
                         g_hash_table_insert(requests->left, &slot->unique, slot);
                 else
@@ -135,6 +162,8 @@ bool requests_begin(Requests *requests, const void *buffer) {
                 memset(slot, 0, offsetof(LedgerRequest, looked_up));
                 ledger_publish(&slot->unique, unique);
         }
+        ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
+        ledger_publish(&ledger_header(requests->ledger)->begun, unique);
         ledger_set_current(requests->ledger, slot);
         return again;
 }

@@ -31,6 +31,9 @@ void requests_clear_buffer(void *buffer);
 /* The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
 bool requests_begin(Requests *requests, const void *buffer);
 
+/* Whether server after server has died with the current one in hand: it is to be answered with an error, and named. */
+bool requests_is_hopeless(const Requests *requests);
+
 /* The thread's current one, if there is one still, is done with. */
 void requests_end(Requests *requests);
 

@@ -13,6 +13,14 @@ struct fuse_out_header {
         uint64_t unique;
 };
 #define NOTIFY_RESEND 7
+#define RESENT (UINT64_C(1) << 63)
+
+struct fuse_in_header {
+        uint32_t len; /* bytes, with the header */
+        uint32_t opcode;
+        uint64_t unique;
+        uint64_t nodeid;
+};
 
 static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 
@@ -108,4 +116,14 @@ void server_session_ask_again(struct fuse_session *session) {
         if (write(fuse_session_fd(session), &message, sizeof(message)) < 0 && errno != ENODEV && errno != ENOTCONN)
                 g_warning("the kernel does not repeat requests: what the last server has had in hand is not answered: %s",
                           g_strerror(errno));
+}
+
+void server_session_refuse(struct fuse_session *session, const void *request) {
+        const struct fuse_in_header *header = request;
+        const struct fuse_out_header answer = { .len = sizeof(answer), .error = -EIO, .unique = header->unique };
+
+        g_warning("servers die of request %" PRIu64 " (operation %u on node %" PRIu64 "): it is answered with an error",
+                  header->unique & ~RESENT, header->opcode, header->nodeid);
+        if (write(fuse_session_fd(session), &answer, sizeof(answer)) < 0 && errno != ENOENT)
+                g_warning("cannot answer: %s", g_strerror(errno));
 }

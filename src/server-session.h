@@ -11,5 +11,8 @@
  */
 struct fuse_session *server_session_new(const ServerPlace *place, Operations *operations, GError **error);
 
+/* Answers a request, as it was received, with EIO, and names it in the log. */
+void server_session_refuse(struct fuse_session *session, const void *request);
+
 /* Has the kernel hand out once more what a dead server has taken and not answered. */
 void server_session_ask_again(struct fuse_session *session);

@@ -2,6 +2,7 @@
 
 #include "credentials.h"
 #include "descriptor.h"
+#include "server-session.h"
 
 #include <gio/gio.h>
 #include <pthread.h>
@@ -82,7 +83,10 @@ static void *work(void *data) {
                         start_worker(workers);
                 if (requests_begin(workers->requests, worker->request.mem))
                         operations_take_back(workers->operations);
-                fuse_session_process_buf(workers->session, &worker->request);
+                if (requests_is_hopeless(workers->requests))
+                        server_session_refuse(workers->session, worker->request.mem);
+                else
+                        fuse_session_process_buf(workers->session, &worker->request);
                 /* First, so that forgets are not applied twice. */
                 requests_clear_buffer(worker->request.mem);
                 requests_end(workers->requests);

@@ -27,7 +27,7 @@
 #define RESERVE 16
 
 /* How often is asked whether what dead servers had in hand is settled. */
-#define SETTLING_MS 500
+#define SETTLING_MS 50
 
 typedef struct Server {
         const ServerPlace *place;
@@ -166,6 +166,7 @@ static void take_end(Server *server) {
                 return;
         if (!end->request.gone)
                 registry_regions_changed(server->registry, -1);
+        ledger_publish(&end->request.gone, 1);
         registry_include(server->registry, end->node, true);
         server->end = g_memdup2(end, sizeof(*end));
 }
