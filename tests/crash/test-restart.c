@@ -74,6 +74,11 @@ START_TEST(names_and_contents_are_there) {
                 must_write(in_mount("b"), "more");
                 must_read(in_mount("b"), "more");
                 must(unlink(in_mount("b")));
+                {
+                        g_autofree char *restarts = g_strdup_printf("%zu", i + 1);
+
+                        check_value(fixture_mountpoint(), REGIONFS_ATTRIBUTE_RESTARTS, restarts);
+                }
         }
 }
 END_TEST

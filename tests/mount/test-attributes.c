@@ -303,6 +303,7 @@ START_TEST(the_root_tells_of_the_mount) {
         check_attribute(root, REGIONFS_ATTRIBUTE_SERVER_PID, pid);
         g_free(must_get(root, REGIONFS_ATTRIBUTE_VERSION));
 
+        check_attribute(root, REGIONFS_ATTRIBUTE_RESTARTS, "0");
         check_attribute(root, REGIONFS_ATTRIBUTE_REGIONS, "0");
         must_write(in_mount("a"), "a");
         must(mkdir(in_mount("d"), 0700));
