@@ -114,23 +114,31 @@ START_TEST(nodes_are_found_again) {
 }
 END_TEST
 
+/* In the next server. */
+static bool has_handles(Ledger *ledger, uint64_t file, int given, uint64_t directory) {
+        Handles *handles = handles_new(ledger);
+        Directory *found;
+        int fd;
+        bool good = handles_file(handles, file, &fd) == 0 && fd == given &&
+                    handles_directory(handles, directory, &found) == 0 &&
+                    handles_keep_file(handles, unit_any_descriptor()) > directory;
+
+        handles_drop_file(handles, file);
+        return good && !unit_is_open(given) && handles_file(handles, file, &fd) == -EBADF;
+}
+
 START_TEST(handles_are_found_again) {
         g_autoptr(Ledger) ledger = ledger_new(NULL);
-        Handles *handles = handles_new(ledger), *next;
-        int given = unit_any_descriptor(), fd;
-        uint64_t id = handles_keep_file(handles, given), directory;
-        Directory *found;
+        g_autoptr(Handles) handles = handles_new(ledger);
+        int given = unit_any_descriptor(), status;
+        uint64_t file = handles_keep_file(handles, given);
+        uint64_t directory = handles_keep_directory(handles, unit_any_descriptor());
+        pid_t next = fork();
 
-        directory = handles_keep_directory(handles, unit_any_descriptor());
-        /* Without handles_free(), which would close them: a process that dies does not call it. */
-        next = handles_new(ledger);
-        ck_assert_int_eq(handles_file(next, id, &fd), 0);
-        ck_assert_int_eq(fd, given);
-        ck_assert_int_eq(handles_directory(next, directory, &found), 0);
-        ck_assert_uint_gt(handles_keep_file(next, unit_any_descriptor()), directory);
-        handles_drop_file(next, id);
-        ck_assert(!unit_is_open(given));
-        ck_assert_int_eq(handles_file(next, id, &fd), -EBADF);
+        if (next == 0)
+                _exit(has_handles(ledger, file, given, directory) ? 0 : 1);
+        ck_assert_int_eq(waitpid(next, &status, 0), next);
+        ck_assert_int_eq(status, 0);
 }
 END_TEST
 
