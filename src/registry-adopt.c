@@ -20,7 +20,7 @@ void registry_adopt(Registry *registry) {
                         g_hash_table_insert(registry->by_ref, &node->ref, node);
         }
         g_hash_table_iter_init(&all, registry->nodes);
-        while (g_hash_table_iter_next(&all, NULL, &value)) {
+        while (registry->by_name && g_hash_table_iter_next(&all, NULL, &value)) {
                 Node *node = value;
 
                 node->parent = node->ref.name ? registry_node(registry, node->ref.parent) : NULL;
@@ -37,16 +37,15 @@ static bool in_doubt(const Node *node, RegistryDoubt doubt) {
 
 GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-        GHashTableIter all;
-        gpointer value;
 
         registry_lock(registry);
-        g_hash_table_iter_init(&all, registry->nodes);
-        while (g_hash_table_iter_next(&all, NULL, &value)) {
-                const Node *node = value;
+        /* By the slots, which lie side by side: there may be many. */
+        for (uint64_t number = 0; number < ledger_header(registry->ledger)->nodes; number++) {
+                const LedgerNode *slot = ledger_node(registry->ledger, number);
+                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind : slot->state);
 
-                if (in_doubt(node, doubt))
-                        g_array_append_val(ids, node->id);
+                if (doubtful && in_doubt(registry_node(registry, slot->id), doubt))
+                        g_array_append_val(ids, slot->id);
         }
         registry_unlock(registry);
         return ids;
