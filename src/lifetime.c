@@ -359,6 +359,17 @@ void lifetimes_begin(Lifetimes *lifetimes, uint64_t id) {
         add_task(lifetimes, id, true);
 }
 
+void lifetimes_look_again(Lifetimes *lifetimes, int fd) {
+        char path[DESCRIPTOR_PATH_MAX];
+        auto_descriptor first = fd, second = -1;
+
+        if (mark(lifetimes, fd, FAN_MARK_ADD) < 0)
+                return;
+        /* The close of this one is reported, when the first one is in the way no more. */
+        second = open(descriptor_path(fd, path), O_RDONLY | O_CLOEXEC);
+        descriptor_clear(&first);
+}
+
 void lifetimes_stop(Lifetimes *lifetimes) {
         if (!lifetimes->thread)
                 return;

@@ -52,6 +52,12 @@ void lifetimes_free(Lifetimes *lifetimes);
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
 /*
+ * What fd (taken over, open for reading) is on is looked at, as if it had just been closed: also if this server dies from here
+ * on. With passthrough alone.
+ */
+void lifetimes_look_again(Lifetimes *lifetimes, int fd);
+
+/*
  * The region, whose node is known, has got the rule just now, and has no handle but a view: it ends with that. One that
  * nobody uses does not end by this alone. Returns at once.
  */

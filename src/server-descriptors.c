@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 GArray *server_descriptors_open(void) {
-        g_autoptr(GDir) directory = g_dir_open("/proc/self/fd", 0, NULL);
+        GDir *directory = g_dir_open("/proc/self/fd", 0, NULL);
         GArray *open = g_array_new(FALSE, FALSE, sizeof(int));
         const char *name;
 
@@ -16,6 +16,12 @@ GArray *server_descriptors_open(void) {
 
                 g_array_append_val(open, fd);
         }
+        if (directory)
+                g_dir_close(directory);
+        /* That of the directory itself was among them. */
+        for (guint i = open->len; i > 0; i--)
+                if (fcntl(g_array_index(open, int, i - 1), F_GETFD) < 0)
+                        g_array_remove_index(open, i - 1);
         return open;
 }
 
@@ -45,9 +51,10 @@ static void sweep(int first, int last, ServerDescriptorsFound found, void *data)
         if (first > last)
                 return;
         for (int fd = first; found && fd <= last; fd++)
-                if (fcntl(fd, F_GETFD) >= 0)
-                        found(data, fd);
-        close_range(first, last, 0);
+                if (fcntl(fd, F_GETFD) >= 0 && !found(data, fd))
+                        close(fd);
+        if (!found)
+                close_range(first, last, 0);
 }
 
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,

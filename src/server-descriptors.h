@@ -5,11 +5,12 @@
 #include "handles.h"
 #include "requests.h"
 
-typedef void (*ServerDescriptorsFound)(void *data, int fd);
+/* Whether it takes the descriptor over. */
+typedef bool (*ServerDescriptorsFound)(void *data, int fd);
 
 /*
- * Closes all but the keeper's, the registry's, the handles' and the requests', and one more (or -1). found, unless it is NULL, is called
- * with each of them before; it does not close it.
+ * Closes all but the keeper's, the registry's, the handles' and the requests', and one more (or -1). found, unless it is NULL, is asked
+ * about each of them before.
  */
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
                               int one_more, ServerDescriptorsFound found, void *data);

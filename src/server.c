@@ -39,7 +39,7 @@ typedef struct Server {
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned; NULL with passthrough */
-        GArray *strays;               /* owned: ids of nodes (uint64_t), held */
+        GArray *strays;               /* owned: descriptors (int) of regions to look at again */
         LedgerEnd *end;               /* owned: to be told, or NULL */
         Operations operations;
         Workers *workers;             /* owned */
@@ -185,12 +185,9 @@ static void settle_doubts(Server *server) {
 
         for (guint i = 0; i < ids->len; i++)
                 lifetimes_consider(server->lifetimes, g_array_index(ids, uint64_t, i));
-        for (guint i = 0; i < server->strays->len; i++) {
-                uint64_t id = g_array_index(server->strays, uint64_t, i);
-
-                lifetimes_consider(server->lifetimes, id);
-                registry_drop(server->registry, id);
-        }
+        for (guint i = 0; i < server->strays->len; i++)
+                lifetimes_look_again(server->lifetimes, g_array_index(server->strays, int, i));
+        g_array_set_size(server->strays, 0);
 }
 
 static bool begin(Server *server, GError **error) {
@@ -307,20 +304,18 @@ static bool take_signals(Server *server, GError **error) {
 
 /*
  * A dead server may have read the report of a close, or been about to: the region that this was on is to be looked at again.
- * By its descriptor, as the kernel may have forgotten it.
+ * By its descriptor, as the kernel may have forgotten it. It stays open until that is sure to happen.
  */
-static void take_stray(void *data, int fd) {
+static bool take_stray(void *data, int fd) {
         Server *server = data;
-        g_auto(PoolRef) ref = POOL_REF_INIT;
         int flags = fcntl(fd, F_GETFL);
         struct stat st;
-        uint64_t id;
 
-        if (flags < 0 || flags & O_PATH || pool_identify(server->place->pool, fd, &ref, &st) < 0 ||
-            !S_ISREG(st.st_mode) || !pool_ref_reaches(&ref))
-                return;
-        id = registry_meet(server->registry, &ref);
-        g_array_append_val(server->strays, id);
+        if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) != O_RDONLY || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+            st.st_dev != server->place->pool->device)
+                return false;
+        g_array_append_val(server->strays, fd);
+        return true;
 }
 
 /* Reads the ledger, and gives up what a dead server has had besides. */
@@ -352,7 +347,7 @@ static Server *server_new(const ServerPlace *place, GError **error) {
 
         server->place = place;
         server->follows = ledger_header(place->ledger)->serving;
-        server->strays = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        server->strays = g_array_new(FALSE, FALSE, sizeof(int));
         server->signals = -1;
         for (int i = 0; i < RESERVE; i++)
                 server->reserve[i] = -1;
