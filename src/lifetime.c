@@ -49,7 +49,6 @@ typedef struct Second {
 /* What the thread is to do. */
 typedef struct Task {
         uint64_t id;
-        bool begins; /* as of lifetimes_begin(), else of lifetimes_consider() */
 } Task;
 
 static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
@@ -238,8 +237,8 @@ static void perform(Lifetimes *lifetimes, const Task *task, bool now) {
 
         /* Views of a persisted region are views of its file, which does not end. */
         if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, task->id))
-                watch(lifetimes, task->id, task->begins);
-        else if (!task->begins)
+                watch(lifetimes, task->id, false);
+        else
                 return look_again(lifetimes, &first, look(lifetimes, &first, now));
         registry_drop(lifetimes->registry, task->id);
 }
@@ -339,8 +338,8 @@ static void wake(Lifetimes *lifetimes) {
                 g_warning("cannot wake the lifetimes: %s", g_strerror(errno));
 }
 
-static void add_task(Lifetimes *lifetimes, uint64_t id, bool begins) {
-        const Task task = { .id = id, .begins = begins };
+static void add_task(Lifetimes *lifetimes, uint64_t id) {
+        const Task task = { .id = id };
 
         /* Before the kernel, which may have let go of the last handle, may have the node forgotten. */
         if (!registry_hold(lifetimes->registry, id))
@@ -352,11 +351,13 @@ static void add_task(Lifetimes *lifetimes, uint64_t id, bool begins) {
 }
 
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id) {
-        add_task(lifetimes, id, false);
+        add_task(lifetimes, id);
 }
 
 void lifetimes_begin(Lifetimes *lifetimes, uint64_t id) {
-        add_task(lifetimes, id, true);
+        /* At once, so that what the client is told holds also if this server dies. */
+        if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, id))
+                watch(lifetimes, id, true);
 }
 
 void lifetimes_look_again(Lifetimes *lifetimes, int fd) {

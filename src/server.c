@@ -314,6 +314,8 @@ static bool take_stray(void *data, int fd) {
         if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) != O_RDONLY || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
             st.st_dev != server->place->pool->device)
                 return false;
+        /* It may have died while it tried one: whoever opens the region would wait. */
+        fcntl(fd, F_SETLEASE, F_UNLCK);
         g_array_append_val(server->strays, fd);
         return true;
 }
