@@ -162,7 +162,7 @@ static int write_rule(const Query *query, const Rule *rule) {
         if (!has_views_alone(target))
                 registry_await_use(target->registry, target->id);
         else if (target->lifetimes)
-                lifetimes_consider(target->lifetimes, target->id);
+                lifetimes_begin(target->lifetimes, target->id);
         return 0;
 }
 
@@ -254,6 +254,10 @@ static int get_regions(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return print_number(value, registry_regions(query->target->registry));
 }
 
+static int get_restarts(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        return print_number(value, registry_restarts(query->target->registry));
+}
+
 static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_PAGE_SIZE, OF_REGION, true, get_page_size, NULL },
         { REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, OF_REGION, true, get_logical_length, set_logical_length },
@@ -270,6 +274,7 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
         { REGIONFS_ATTRIBUTE_REGIONS, OF_ROOT, false, get_regions, NULL },
+        { REGIONFS_ATTRIBUTE_RESTARTS, OF_ROOT, false, get_restarts, NULL },
 };
 
 bool attributes_own(const char *name) {

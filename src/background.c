@@ -50,9 +50,7 @@ Background *background_start(void) {
 void background_ready(Background *background) {
         auto_descriptor null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-        /* Not to keep any directory busy, nor a terminal or pipe open. */
-        if (chdir("/") < 0)
-                g_warning("cannot leave the working directory: %s", g_strerror(errno));
+        /* Not to keep a terminal or pipe open. */
         for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
                 dup2(null, fd);
         if (null <= STDERR_FILENO)

@@ -26,6 +26,7 @@ int backing_open(int channel, int fd) {
 void backing_close(int channel, int id) {
         uint32_t number = id;
 
-        if (ioctl(channel, BACKING_CLOSE, &number) < 0)
+        /* A server may have died between giving it up and noting that. */
+        if (ioctl(channel, BACKING_CLOSE, &number) < 0 && errno != ENOENT)
                 g_warning("cannot give up backing id %d: %s", id, g_strerror(errno));
 }

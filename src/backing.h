@@ -10,5 +10,5 @@
 /* Registers the file that fd is open on (O_PATH will do; fd may be closed afterwards). A positive id, or -errno. */
 int backing_open(int channel, int fd);
 
-/* Gives up an id. Handles that use it are not touched. */
+/* Gives up an id, if it is in use. Handles that use it are not touched. */
 void backing_close(int channel, int id);

@@ -229,7 +229,7 @@ static bool is_mounted(guint64 mount_id) {
                (g_str_has_prefix(mounts, line) || strstr(mounts, inner));
 }
 
-static void unmount(const Channel *channel) {
+void channel_unmount(const Channel *channel) {
         char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
                               channel->mountpoint, NULL };
         g_autofree char *said = NULL;
@@ -251,12 +251,16 @@ static void unmount(const Channel *channel) {
         }
 }
 
+void channel_forget(Channel *channel) {
+        g_free(channel->mountpoint);
+        g_free(channel);
+}
+
 void channel_free(Channel *channel) {
         if (!channel)
                 return;
         descriptor_clear(&channel->fd);
         if (channel->mountpoint)
-                unmount(channel);
-        g_free(channel->mountpoint);
-        g_free(channel);
+                channel_unmount(channel);
+        channel_forget(channel);
 }

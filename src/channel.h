@@ -22,10 +22,16 @@ typedef struct Channel {
  */
 Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error);
 
-/* Gives the descriptor away: the caller owns it. It has to be closed before channel_free(). */
+/* Gives the descriptor away: the caller owns it. It has to be closed before the mount is taken away. */
 int channel_take_fd(Channel *channel);
 
 /* Takes the mount away if it is still there, also from under clients that use it. */
+void channel_unmount(const Channel *channel);
+
+/* Closes the descriptor, and takes the mount away. */
 void channel_free(Channel *channel);
+
+/* Of one whose mount and descriptor another process has given up. */
+void channel_forget(Channel *channel);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Channel, channel_free)

@@ -22,8 +22,20 @@ typedef struct Search {
         const Pool *pool;
         Registry *registry;
         const PoolRef *ref;
+        LedgerEnd *end;
         GArray *gone;
 } Search;
+
+/* Before the name goes, so that the next server can tell of it. */
+static void note(const Search *search, uint64_t parent, const char *name) {
+        LedgerEnd *end = search->end;
+
+        if (end->names == LEDGER_END_NAMES)
+                return;
+        end->removed[end->names].parent = parent;
+        g_strlcpy(end->removed[end->names].name, name, LEDGER_NAME_SIZE);
+        ledger_publish(&end->names, end->names + 1);
+}
 
 /* Removes a name from the directory that parent is open on, if it is one of the region's. */
 static bool remove_entry(const Search *search, int parent, const char *name) {
@@ -32,10 +44,13 @@ static bool remove_entry(const Search *search, int parent, const char *name) {
         struct stat st;
 
         if (parent < 0 || pool_lookup(search->pool, parent, 0, name, &found, &st) < 0 ||
-            !pool_ref_equal(&found, search->ref) || unlinkat(parent, name, 0) < 0)
+            !pool_ref_equal(&found, search->ref))
                 return false;
         if (pool_identify(search->pool, parent, &parent_ref, &st) == 0)
                 removed.parent = registry_find(search->registry, &parent_ref);
+        note(search, removed.parent, name);
+        if (unlinkat(parent, name, 0) < 0)
+                return false;
         removed.name = g_strdup(name);
         g_array_append_val(search->gone, removed);
         return true;
@@ -87,8 +102,9 @@ static bool remove_some_name(const Search *search) {
 /* How often a client may take a name away, or move it, just when we have found it. Each try walks the whole pool. */
 #define TRIES 3
 
-bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, GArray *gone) {
-        const Search search = { .pool = pool, .registry = registry, .ref = ref, .gone = gone };
+bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, LedgerEnd *end,
+                           GArray *gone) {
+        const Search search = { .pool = pool, .registry = registry, .ref = ref, .end = end, .gone = gone };
 
         for (int tries = 0; tries < TRIES;) {
                 /* Opened afresh each time: by handle, the file is known by a name that it still has. */

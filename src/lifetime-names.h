@@ -19,4 +19,5 @@ GArray *lifetime_names_new(void);
  * left. file is open on it, O_PATH included. In between names may not change in the registry. Changes the working directory
  * of the calling thread meanwhile.
  */
-bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, GArray *gone);
+bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, LedgerEnd *end,
+                           GArray *gone);

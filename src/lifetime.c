@@ -16,6 +16,7 @@
 struct Lifetimes {
         const Pool *pool;
         Registry *registry;
+        Ledger *ledger;
         LifetimesNameGone name_gone;
         void *data;
         int reports; /* owned: fanotify group; -1 without passthrough */
@@ -75,6 +76,16 @@ static void tell_names(const Lifetimes *lifetimes, uint64_t id, const GArray *go
         }
 }
 
+/* Has the next server know what this one was about to do. */
+static void begin_end(const Lifetimes *lifetimes, uint64_t id) {
+        LedgerEnd *end = ledger_end(lifetimes->ledger);
+
+        end->names = 0;
+        end->request = (LedgerRequest){ 0 };
+        ledger_publish(&end->node, id);
+        ledger_set_current(lifetimes->ledger, &end->request);
+}
+
 /* What came of looking at a region. */
 typedef enum Outcome {
         SETTLED,
@@ -99,12 +110,14 @@ static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, boo
                 return EXPECTED;
         if (registry_exclude(lifetimes->registry, id, REGISTRY_AFTER_USE) < 0)
                 return SETTLED;
+        begin_end(lifetimes, id);
         registry_begin_change(lifetimes->registry);
         if (registry_resolve(lifetimes->registry, id, &ref) == 0) {
                 /* It also keeps the reference good when the names are gone. */
                 fd = pool_open(lifetimes->pool, &ref, O_PATH);
                 over = fd >= 0 ? is_over(fd, file) : 0;
-                ended = over == 1 && lifetime_names_remove(lifetimes->pool, lifetimes->registry, &ref, fd, gone);
+                ended = over == 1 && lifetime_names_remove(lifetimes->pool, lifetimes->registry, &ref, fd,
+                                                           ledger_end(lifetimes->ledger), gone);
                 /* Without handles, its inode number must not be used again as long as the node is known. */
                 if (gone->len && !lifetimes->pool->by_handle)
                         registry_unlinked(lifetimes->registry, &ref, &fd);
@@ -114,6 +127,8 @@ static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, boo
         registry_end_change(lifetimes->registry);
         registry_include(lifetimes->registry, id, ended);
         tell_names(lifetimes, id, gone);
+        ledger_publish(&ledger_end(lifetimes->ledger)->node, 0);
+        ledger_set_current(lifetimes->ledger, NULL);
         return over == -EBUSY ? IN_USE : SETTLED;
 }
 
@@ -127,13 +142,13 @@ static Outcome take_report(const Lifetimes *lifetimes, int file, bool now) {
         if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 || (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
                 return SETTLED;
         /* Known or not: what has a view left may have been forgotten by the kernel. */
-        id = registry_lookup(lifetimes->registry, &ref);
+        id = registry_meet(lifetimes->registry, &ref);
         if (registry_handles(lifetimes->registry, id, &handles) < 0 || handles == 0)
                 outcome = end_unused(lifetimes, id, file, now);
         /* The next last handle marks it again. */
         if (outcome == SETTLED)
                 mark(lifetimes, file, FAN_MARK_REMOVE);
-        registry_forget(lifetimes->registry, id, 1);
+        registry_drop(lifetimes->registry, id);
         return outcome;
 }
 
@@ -148,7 +163,7 @@ static void look_again(Lifetimes *lifetimes, Second *second, Outcome outcome) {
                 g_array_append_val(lifetimes->seconds, *second);
         } else {
                 descriptor_clear(&second->file);
-                registry_forget(lifetimes->registry, second->id, 1);
+                registry_drop(lifetimes->registry, second->id);
         }
 }
 
@@ -238,7 +253,7 @@ static void consider(Lifetimes *lifetimes, uint64_t id, bool now) {
                 watch(lifetimes, id);
         else
                 return look_again(lifetimes, &first, look(lifetimes, &first, now));
-        registry_forget(lifetimes->registry, id, 1);
+        registry_drop(lifetimes->registry, id);
 }
 
 /* False when it is time to stop. */
@@ -291,20 +306,32 @@ static gpointer run(gpointer data) {
         return NULL;
 }
 
-Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
-                         GError **error) {
+/* The group of reports: with its marks, and what it has to tell, it outlives a server. */
+static int open_reports(Ledger *ledger) {
+        LedgerHeader *header = ledger_header(ledger);
+        int reports = ledger_descriptor(header->reports);
+
+        if (reports >= 0)
+                return reports;
+        reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+                                O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+        ledger_publish(&header->reports, ledger_note_descriptor(reports));
+        return reports;
+}
+
+Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
+                         LifetimesNameGone name_gone, void *data, GError **error) {
         Lifetimes *lifetimes = g_new0(Lifetimes, 1);
 
         lifetimes->pool = pool;
         lifetimes->registry = registry;
+        lifetimes->ledger = ledger;
         lifetimes->name_gone = name_gone;
         lifetimes->data = data;
         lifetimes->reports = -1;
         lifetimes->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (lifetimes->wake >= 0 && passthrough)
-                lifetimes->reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE |
-                                                           FAN_UNLIMITED_MARKS,
-                                                   O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+                lifetimes->reports = open_reports(ledger);
         if (lifetimes->wake < 0 || (passthrough && lifetimes->reports < 0)) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot watch for the end of regions: %s",
                             g_strerror(errno));
@@ -332,6 +359,23 @@ void lifetimes_consider(Lifetimes *lifetimes, uint64_t id) {
         g_array_append_val(lifetimes->waiting, id);
         g_mutex_unlock(&lifetimes->lock);
         wake(lifetimes);
+}
+
+void lifetimes_begin(Lifetimes *lifetimes, uint64_t id) {
+        /* At once, so that what the client is told holds also if this server dies. */
+        if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, id))
+                watch(lifetimes, id);
+}
+
+void lifetimes_look_again(Lifetimes *lifetimes, int fd) {
+        char path[DESCRIPTOR_PATH_MAX];
+        auto_descriptor first = fd, second = -1;
+
+        if (mark(lifetimes, fd, FAN_MARK_ADD) < 0)
+                return;
+        /* The close of this one is reported, when the first one is in the way no more. */
+        second = open(descriptor_path(fd, path), O_RDONLY | O_CLOEXEC);
+        descriptor_clear(&first);
 }
 
 void lifetimes_stop(Lifetimes *lifetimes) {

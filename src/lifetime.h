@@ -34,9 +34,12 @@ typedef struct Lifetimes Lifetimes;
 /* A name of node id has gone from node id parent; both are known. From a thread of our own, without locks. */
 typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, const char *name);
 
-/* passthrough: views outlive handles. All is borrowed. NULL with error where the kernel lacks what it takes. */
-Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, bool passthrough, LifetimesNameGone name_gone, void *data,
-                         GError **error);
+/*
+ * passthrough: views outlive handles. All is borrowed. What is watched for already is found in the ledger. NULL with error
+ * where the kernel lacks what it takes.
+ */
+Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
+                         LifetimesNameGone name_gone, void *data, GError **error);
 
 /*
  * Ends the thread, when all that was to be considered is done. What comes later is done by lifetimes_free(), without
@@ -50,5 +53,17 @@ void lifetimes_free(Lifetimes *lifetimes);
  * Returns at once.
  */
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
+
+/*
+ * What fd (taken over, open for reading) is on is looked at, as if it had just been closed: also if this server dies from here
+ * on. With passthrough alone.
+ */
+void lifetimes_look_again(Lifetimes *lifetimes, int fd);
+
+/*
+ * The region, whose node is known, has got the rule just now, and has no handle but a view: it ends with that. One that
+ * nobody uses does not end by this alone. Returns at once.
+ */
+void lifetimes_begin(Lifetimes *lifetimes, uint64_t id);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Lifetimes, lifetimes_free)

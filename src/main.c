@@ -1,8 +1,7 @@
 #include "background.h"
+#include "keeper.h"
 #include "log.h"
 #include "options.h"
-#include "pool.h"
-#include "server.h"
 #include "streams.h"
 
 #include <errno.h>
@@ -34,9 +33,6 @@ static void raise_descriptor_limit(void) {
 static int serve(const Options *options) {
         Log *log = log_new(options->debug);
         g_autoptr(Background) background = NULL;
-        g_autoptr(GError) error = NULL;
-        g_autoptr(Pool) pool = NULL;
-        g_autoptr(Server) server = NULL;
 
         if (!options->foreground && !(background = background_start())) {
                 g_printerr("regionfs: cannot go to the background: %s\n", g_strerror(errno));
@@ -44,18 +40,7 @@ static int serve(const Options *options) {
         }
         ignore_signals();
         raise_descriptor_limit();
-        pool = pool_new(&options->pool, &error);
-        if (!pool)
-                return fail(error);
-        server = server_new(options, pool, log, &error);
-        if (!server)
-                return fail(error);
-        if (background) {
-                log_to_system(log);
-                background_ready(background);
-        }
-        server_run(server);
-        return EXIT_SUCCESS;
+        return keeper_run(options, log, background);
 }
 
 int main(int argc, char **argv) {

@@ -55,6 +55,10 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
 /* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
+/* Around registering a backing file, until what came of it is noted or given up. */
+void operations_begin_backing(const Operations *operations);
+void operations_end_backing(const Operations *operations);
+
 /* Creates under the credentials of the request's client, with the umask that it has. 0 or -errno. */
 int operations_assume_client(fuse_req_t req);
 void operations_resume(fuse_req_t req);
@@ -64,6 +68,29 @@ bool operations_drops_setid(fuse_req_t req);
 
 /* Makes the region, which fd is open on, a persisted one, as the attribute "source" is written. 1 or -errno. */
 int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *value, size_t size);
+
+/*
+ * operations-intents.c: before a change. What a dead server has made of the same request is taken away.
+ */
+void operations_intend_making(const Operations *operations, int directory, const char *name);
+
+/* The same for a link to what node is open on: whether a dead server has made it already. */
+bool operations_intend_linking(const Operations *operations, int node, int directory, const char *name);
+
+/* fd is open on what the name means; for a rename, on what the names mean, or -1. It stays the caller's. 0 or -errno. */
+int operations_intend_removing(const Operations *operations, int fd);
+int operations_intend_renaming(const Operations *operations, int from, int to);
+
+/*
+ * Whether a dead server has done it already: then *fd, or *moved and *target, are what the names have meant, O_PATH, the
+ * caller's, or -1.
+ */
+bool operations_has_removed(const Operations *operations, int directory, const char *name, int *fd);
+bool operations_has_renamed(const Operations *operations, int to, const char *new_name, int *moved, int *target);
+
+/* Adding an attribute that must not be there, or removing one; there: whether it is. Whether a dead server was about to. */
+bool operations_intend_adding(const Operations *operations, bool there);
+bool operations_intend_stripping(const Operations *operations, bool there);
 
 /* operations-names.c */
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

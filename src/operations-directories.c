@@ -8,7 +8,7 @@ void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
 
         if (fd < 0)
                 return reply_result(req, fd);
-        file->fh = handles_keep_directory(operations->handles, directory_new(fd));
+        file->fh = handles_keep_directory(operations->handles, fd);
         if (fuse_reply_open(req, file) < 0)
                 handles_drop_directory(operations->handles, file->fh);
 }
@@ -80,6 +80,9 @@ static int fill(Listing *listing, uint64_t position) {
 
                 if (result <= 0)
                         return listing->used ? 0 : result;
+                /* The rest comes with the next request. */
+                if (listing->lookups->len == LEDGER_LOOKUPS)
+                        return 0;
                 if (describe(listing, &found, &entry) == 0) {
                         if (!add(listing, &found, &entry)) {
                                 if (entry.ino)

@@ -145,6 +145,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Maki
 
         if (directory < 0)
                 return reply_result(req, directory);
+        operations_intend_making(operations_of(req), directory, name);
         result = operations_assume_client(req);
         if (result == 0) {
                 result = make_in_pool(directory, name, making);
@@ -179,7 +180,8 @@ void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char
                 return reply_result(req, node);
         if (directory < 0)
                 return reply_result(req, directory);
-        if (linkat(AT_FDCWD, descriptor_path(node, path), directory, name, AT_SYMLINK_FOLLOW) < 0)
+        if (!operations_intend_linking(operations, node, directory, name) &&
+            linkat(AT_FDCWD, descriptor_path(node, path), directory, name, AT_SYMLINK_FOLLOW) < 0)
                 return reply_result(req, -errno);
         reply_made(req, directory, parent, name);
 }
@@ -226,6 +228,26 @@ static void settle_loss(Found *lost, const Operations *operations) {
                 registry_region_gone(operations->registry, &lost->ref);
 }
 
+/* Describes what a dead server has found. */
+static int describe(Found *found, const Operations *operations) {
+        struct stat st;
+
+        return found->fd < 0 ? 0 : pool_identify(operations->pool, found->fd, &found->ref, &st);
+}
+
+static int remove_from_pool(Found *lost, const Operations *operations, int directory, const char *name, int flags) {
+        int result;
+
+        if (operations_has_removed(operations, directory, name, &lost->fd))
+                return describe(lost, operations);
+        result = find(lost, operations, directory, name);
+        if (result == 0)
+                result = operations_intend_removing(operations, lost->fd);
+        if (result == 0 && unlinkat(directory, name, flags) < 0)
+                result = -errno;
+        return result;
+}
+
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {
         const Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
@@ -235,9 +257,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
         if (directory < 0)
                 return reply_result(req, directory);
         registry_begin_change(operations->registry);
-        result = find(&lost, operations, directory, name);
-        if (result == 0 && unlinkat(directory, name, flags) < 0)
-                result = -errno;
+        result = remove_from_pool(&lost, operations, directory, name, flags);
         if (result == 0)
                 settle_loss(&lost, operations);
         registry_end_change(operations->registry);
@@ -286,12 +306,19 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
         if (to < 0)
                 return reply_result(req, to);
         registry_begin_change(operations->registry);
-        if (!operations->pool->by_handle)
+        if (operations_has_renamed(operations, to, new_name, &moved.fd, &target.fd)) {
+                result = describe(&moved, operations);
+                if (result == 0)
+                        result = describe(&target, operations);
+        } else {
                 result = find(&moved, operations, from, name);
-        if (result == 0)
-                result = find(&target, operations, to, new_name);
-        if (result == 0 || result == -ENOENT)
-                result = rename_in_pool(req, from, name, to, new_name, flags);
+                if (result == 0)
+                        result = find(&target, operations, to, new_name);
+                if (result == 0 || (result == -ENOENT && moved.fd >= 0))
+                        result = operations_intend_renaming(operations, moved.fd, target.fd);
+                if (result == 0)
+                        result = rename_in_pool(req, from, name, to, new_name, flags);
+        }
         if (result == 0) {
                 settle_move(&moved, operations, new_parent, new_name);
                 if (flags & RENAME_EXCHANGE)

@@ -14,6 +14,20 @@
 /* What of the client's open flags concerns a descriptor that serves it: positions and caching are the kernel's. */
 #define SERVED_FLAGS (O_ACCMODE | O_SYNC | O_DSYNC)
 
+void operations_begin_backing(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+
+        if (request)
+                ledger_publish(&request->registering, ledger_header(operations->ledger)->backings + 1);
+}
+
+void operations_end_backing(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+
+        if (request)
+                ledger_publish(&request->registering, 0);
+}
+
 /* What is written to the region is written to contents as by the owner of node. Both may be O_PATH descriptors. */
 static int register_backing(const Operations *operations, int node, int contents) {
         struct stat st;
@@ -47,9 +61,32 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
         if (registry_handle_removed(operations->registry, id, writes(file), &release) < 0)
                 return;
         give_up_backing(operations, release.backing_id);
+        registry_backing_closed(operations->registry);
         /* An open that was refused is no use that a region could end with. */
         if (release.last && release.used && release.policy.lifetime == REGION_HANDLES)
                 lifetimes_consider(operations->lifetimes, id);
+}
+
+void operations_take_back(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+        RegistryRelease release;
+
+        while (request->lookups > 0)
+                registry_forget(operations->registry, request->looked_up[request->lookups - 1], 1);
+        if (request->made)
+                registry_regions_changed(operations->registry, -1);
+        if (request->kept) {
+                handles_drop_file(operations->handles, request->kept);
+                handles_drop_directory(operations->handles, request->kept);
+                ledger_publish(&request->kept, 0);
+        }
+        /* What it leaves is not considered: the request is about to use the region again. */
+        if (request->handle)
+                registry_handle_removed(operations->registry, request->handle, request->writes, &release);
+        if (!request->released) {
+                give_up_backing(operations, request->backing);
+                registry_backing_closed(operations->registry);
+        }
 }
 
 static int attach_passthrough(const Operations *operations, fuse_ino_t id, int node, int contents, int present,
@@ -57,12 +94,12 @@ static int attach_passthrough(const Operations *operations, fuse_ino_t id, int n
         int unused = 0;
 
         if (!present) {
-                int proposed = register_backing(operations, node, contents);
-
-                if (proposed < 0)
-                        return proposed;
-                present = registry_set_backing(operations->registry, id, proposed, &unused);
+                operations_begin_backing(operations);
+                present = register_backing(operations, node, contents);
+                if (present > 0)
+                        present = registry_set_backing(operations->registry, id, present, &unused);
                 give_up_backing(operations, unused);
+                operations_end_backing(operations);
                 if (present < 0)
                         return present;
         }
@@ -183,6 +220,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 
         if (directory < 0)
                 return reply_result(req, directory);
+        operations_intend_making(operations, directory, name);
         fd = create_in_pool(req, directory, name, mode, file->flags);
         if (fd < 0)
                 return reply_result(req, fd);
@@ -279,6 +317,7 @@ typedef struct Opened {
         fuse_req_t req;
         fuse_ino_t id;
         struct fuse_file_info file;
+        LedgerRequest *left; /* in hand until then, or NULL */
 } Opened;
 
 static void reply_opened(void *data) {
@@ -287,6 +326,8 @@ static void reply_opened(void *data) {
 
         if (fuse_reply_open(opened->req, &opened->file) < 0)
                 detach(operations, opened->id, &opened->file);
+        if (opened->left)
+                requests_end_left(operations->requests, opened->left);
 }
 
 void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
@@ -304,12 +345,14 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
                 reply_result(req, result);
                 return detach(operations, id, file);
         }
-        opened = g_memdup2(&(Opened){ req, id, *file }, sizeof(*opened));
+        opened = g_memdup2(&(Opened){ req, id, *file, NULL }, sizeof(*opened));
         /* Appending goes by the length that the kernel knows, and others may have appended to a persisted region's file. */
-        if (!operations->passthrough && (file->flags & O_APPEND) && registry_source(operations->registry, id))
+        if (!operations->passthrough && (file->flags & O_APPEND) && registry_source(operations->registry, id)) {
+                opened->left = requests_leave(operations->requests);
                 refresher_look(operations->refresher, node, reply_opened, opened);
-        else
+        } else {
                 reply_opened(opened);
+        }
 }
 
 void operation_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {

@@ -25,9 +25,11 @@ static int try_backing(const Operations *operations, int fd) {
 
         if (!operations->passthrough)
                 return 0;
+        operations_begin_backing(operations);
         id = backing_open(fuse_session_fd(operations->session), fd);
         if (id > 0)
                 backing_close(fuse_session_fd(operations->session), id);
+        operations_end_backing(operations);
         return MIN(id, 0);
 }
 

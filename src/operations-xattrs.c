@@ -139,8 +139,19 @@ static int settle_acl(fuse_req_t req, int fd) {
         return chmod(descriptor_path(fd, path), st.st_mode & 07777 & ~S_ISGID) < 0 ? -errno : 0;
 }
 
+/* What is needed to answer from another thread. */
+typedef struct Changed {
+        fuse_req_t req;
+        LedgerRequest *left; /* in hand until then, or NULL */
+} Changed;
+
 static void reply_done(void *data) {
-        fuse_reply_err(data, 0);
+        g_autofree Changed *changed = data;
+        Requests *requests = operations_of(changed->req)->requests;
+
+        fuse_reply_err(changed->req, 0);
+        if (changed->left)
+                requests_end_left(requests, changed->left);
 }
 
 /* The kernel has to learn of a new length before the client goes on. */
@@ -156,7 +167,8 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         fuse_lowlevel_notify_inval_inode(operations->session, id, -1, 0);
         if (result < 0)
                 return reply_result(req, result);
-        refresher_look(operations->refresher, fd, reply_done, req);
+        refresher_look(operations->refresher, fd, reply_done,
+                       g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
 }
 
 static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
@@ -164,7 +176,9 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
         int result;
 
         if (g_str_equal(name, REGIONFS_ATTRIBUTE_SOURCE))
-                result = operations_set_source(req, id, fd, value, size);
+                result = operations_intend_adding(operations_of(req), target.source) && target.source ?
+                                 1 :
+                                 operations_set_source(req, id, fd, value, size);
         else
                 result = attributes_set(&target, name, value, size, flags);
 
@@ -185,6 +199,10 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
                 return set_own(req, id, fd, name, value, size, flags);
         if (stored_owns(name))
                 return reply_result(req, -EPERM);
+        /* A dead server may have added it. */
+        if (flags & XATTR_CREATE &&
+            operations_intend_adding(operations_of(req), getxattr(descriptor_path(fd, path), name, NULL, 0) >= 0))
+                flags &= ~XATTR_CREATE;
         if (setxattr(descriptor_path(fd, path), name, value, size, flags) < 0)
                 result = -errno;
         else if (g_str_equal(name, ACCESS_ACL))
@@ -196,6 +214,8 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
         const Operations *operations = operations_of(req);
         auto_descriptor fd = operations_open_node(operations, id, O_PATH);
         char path[DESCRIPTOR_PATH_MAX];
+        int result = 0;
+        bool again;
 
         if (fd < 0)
                 return reply_result(req, fd);
@@ -206,5 +226,8 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
         }
         if (stored_owns(name))
                 return reply_result(req, -ENODATA);
-        reply_result(req, removexattr(descriptor_path(fd, path), name) < 0 ? -errno : 0);
+        again = operations_intend_stripping(operations, getxattr(descriptor_path(fd, path), name, NULL, 0) >= 0);
+        if (removexattr(descriptor_path(fd, path), name) < 0)
+                result = -errno;
+        reply_result(req, again && result == -ENODATA ? 0 : result);
 }

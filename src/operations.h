@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "refresher.h"
 #include "registry.h"
+#include "requests.h"
 
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
@@ -21,6 +22,8 @@ typedef struct Operations {
         const Pool *pool;
         Registry *registry;
         Handles *handles;
+        Ledger *ledger;
+        Requests *requests;
         const Credentials *credentials;
         Lifetimes *lifetimes;
         const Namespaces *namespaces; /* NULL: none */
@@ -29,5 +32,11 @@ typedef struct Operations {
         dev_t device;     /* of the mount, once it is made */
         bool passthrough; /* wanted before INIT; in force after */
 } Operations;
+
+/*
+ * Takes back what the current request has counted when a dead server had it in hand, so that it can be carried out from its
+ * beginning.
+ */
+void operations_take_back(const Operations *operations);
 
 extern const struct fuse_lowlevel_ops operations_table;

@@ -1,40 +1,7 @@
 #include "registry.h"
 
 #include "descriptor.h"
-
-#include <errno.h>
-
-typedef struct Node Node;
-
-struct Node {
-        uint64_t id;
-        PoolRef ref;      /* owned */
-        Node *parent;     /* counted in its children: the directory that ref's name is in; or NULL */
-        uint64_t children;
-        uint64_t lookups; /* that the kernel has not given back */
-        uint64_t handles;
-        uint64_t writers; /* of the handles */
-        int backing_id;   /* 0: none */
-        RegionPolicy policy;
-        Source *source;   /* owned, or NULL */
-        bool kept;        /* one of the lookups is for the source's sake */
-        bool unused;      /* it waits for its first use */
-        bool used;        /* a client has got a handle */
-        gint64 told;      /* when a client was last told of it: monotonic, microseconds; 0: not yet */
-        bool excluded;    /* someone has it to themselves */
-        bool ended;
-};
-
-struct Registry {
-        bool by_name;            /* some nodes are reached by their names */
-        GRWLock names;           /* taken before lock; see registry_begin_change() */
-        GMutex lock;             /* protects all that follows, and every Node */
-        GCond included;          /* a node is no longer excluded */
-        GHashTable *nodes;       /* by &node->id; owns the nodes */
-        GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
-        uint64_t next_node;
-        uint64_t regions;
-};
+#include "registry-parts.h"
 
 static guint ref_hash(gconstpointer key) {
         const PoolRef *ref = key;
@@ -47,40 +14,32 @@ static gboolean ref_equal(gconstpointer a, gconstpointer b) {
         return pool_ref_equal(a, b);
 }
 
-static void node_free(gpointer data) {
-        Node *node = data;
+static void node_free_pointer(gpointer data) {
+        node_free(data);
+}
 
-        pool_ref_clear(&node->ref);
-        source_free(node->source);
-        g_free(node);
+static LedgerNode *take_slot(Registry *registry) {
+        LedgerHeader *header = ledger_header(registry->ledger);
+        uint64_t number = header->nodes;
+
+        if (registry->free->len > 0) {
+                number = g_array_index(registry->free, uint64_t, registry->free->len - 1);
+                g_array_set_size(registry->free, registry->free->len - 1);
+        }
+        return ledger_node(registry->ledger, number);
 }
 
 static Node *add_node(Registry *registry, PoolRef *ref) {
-        Node *node = g_new0(Node, 1);
+        LedgerHeader *header = ledger_header(registry->ledger);
+        LedgerNode *slot = take_slot(registry);
+        Node *node;
 
-        node->id = registry->next_node++;
-        node->ref = *ref;
-        *ref = (PoolRef)POOL_REF_INIT;
+        if (slot == ledger_node(registry->ledger, header->nodes))
+                registry_set(registry, &header->nodes, header->nodes + 1);
+        node = node_new(registry->ledger, slot, header->next_node, ref);
+        registry_set(registry, &header->next_node, header->next_node + 1);
         g_hash_table_insert(registry->nodes, &node->id, node);
         return node;
-}
-
-static Node *find(Registry *registry, uint64_t id) {
-        return g_hash_table_lookup(registry->nodes, &id);
-}
-
-Registry *registry_new(PoolRef *root, bool by_name) {
-        Registry *registry = g_new0(Registry, 1);
-
-        registry->by_name = by_name;
-        g_rw_lock_init(&registry->names);
-        g_mutex_init(&registry->lock);
-        g_cond_init(&registry->included);
-        registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free);
-        registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
-        registry->next_node = REGISTRY_ROOT_ID;
-        add_node(registry, root)->lookups = 1;
-        return registry;
 }
 
 void registry_free(Registry *registry) {
@@ -88,6 +47,7 @@ void registry_free(Registry *registry) {
                 return;
         g_hash_table_unref(registry->by_ref);
         g_hash_table_unref(registry->nodes);
+        g_array_unref(registry->free);
         g_cond_clear(&registry->included);
         g_mutex_clear(&registry->lock);
         g_rw_lock_clear(&registry->names);
@@ -96,11 +56,17 @@ void registry_free(Registry *registry) {
 
 /* Takes the node out of the tables if nothing needs it: what the caller is to free, chained by parent, or NULL. */
 static Node *retire(Registry *registry, Node *node) {
-        if (node->lookups || node->children || node->id == REGISTRY_ROOT_ID)
+        uint64_t number = node->kept - ledger_node(registry->ledger, 0);
+
+        if (node->kept->lookups || node->holds || node->children || node->id == REGISTRY_ROOT_ID)
                 return NULL;
+        registry_set(registry, &node->kept->id, 0);
+        g_array_append_val(registry->free, number);
         g_hash_table_remove(registry->by_ref, &node->ref);
         g_hash_table_steal(registry->nodes, &node->id);
         if (node->parent) {
+                /* One after the other, as there may be many: the next server retires those that are left. */
+                ledger_settle(registry->ledger);
                 node->parent->children--;
                 node->parent = retire(registry, node->parent);
         }
@@ -115,6 +81,54 @@ static void free_retired(Node *node) {
                 node_free(node);
                 node = next;
         }
+}
+
+/* Nodes that only the dead server has held. */
+static void forget_unneeded(Registry *registry) {
+        g_autoptr(GPtrArray) all = g_ptr_array_new();
+        GHashTableIter iter;
+        gpointer value;
+
+        g_hash_table_iter_init(&iter, registry->nodes);
+        while (g_hash_table_iter_next(&iter, NULL, &value)) {
+                const Node *node = value;
+
+                if (!node->kept->lookups && !node->children)
+                        g_ptr_array_add(all, value);
+        }
+        for (guint i = 0; i < all->len; i++) {
+                Node *retired;
+
+                registry_lock(registry);
+                retired = retire(registry, g_ptr_array_index(all, i));
+                registry_unlock(registry);
+                free_retired(retired);
+        }
+}
+
+Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
+        Registry *registry = g_new0(Registry, 1);
+
+        registry->ledger = ledger;
+        registry->by_name = by_name;
+        g_rw_lock_init(&registry->names);
+        g_mutex_init(&registry->lock);
+        g_cond_init(&registry->included);
+        registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free_pointer);
+        registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
+        registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        registry_lock(registry);
+        if (root) {
+                Node *node = add_node(registry, root);
+
+                registry_set(registry, &node->kept->lookups, 1);
+        } else {
+                registry_adopt(registry);
+        }
+        registry_unlock(registry);
+        if (!root)
+                forget_unneeded(registry);
+        return registry;
 }
 
 /* Ties a node that is reached by name to its directory's node. Returns what is to be freed outside the lock. */
@@ -139,7 +153,8 @@ static void rename_node(Registry *registry, Node *node, PoolRef *ref, Node **ret
         node->ref.parent = ref->parent;
         node->ref.name = ref->name;
         ref->name = name;
-        *retired = set_parent(registry, node, find(registry, ref->parent));
+        node_note_name(registry->ledger, node);
+        *retired = set_parent(registry, node, registry_node(registry, ref->parent));
 }
 
 void registry_begin_change(Registry *registry) {
@@ -162,55 +177,120 @@ void registry_end_resolving(Registry *registry) {
                 g_rw_lock_reader_unlock(&registry->names);
 }
 
+/* The node, known from now on by this reference at the latest. Whatever has to be freed is left in *ref and *retired. */
+static Node *meet(Registry *registry, PoolRef *ref, Node **retired) {
+        Node *node = g_hash_table_lookup(registry->by_ref, ref);
+
+        if (node) {
+                rename_node(registry, node, ref, retired);
+        } else {
+                node = add_node(registry, ref);
+                g_hash_table_insert(registry->by_ref, &node->ref, node);
+                if (node->ref.name)
+                        set_parent(registry, node, registry_node(registry, node->ref.parent));
+        }
+        return node;
+}
+
+/* With the request that the thread has in hand. */
+static void note_lookup(Registry *registry, uint64_t id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (!request)
+                return;
+        g_assert(request->lookups < LEDGER_LOOKUPS);
+        request->looked_up[request->lookups] = id;
+        registry_set(registry, &request->lookups, request->lookups + 1);
+}
+
+/* A lookup is taken back by the request that has counted it; or it is a forget's. */
+static void note_forget(Registry *registry, uint64_t id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (!request)
+                return;
+        registry_set(registry, &request->forgets, request->forgets + 1);
+        for (uint64_t i = request->lookups; i > 0; i--) {
+                uint64_t last = request->lookups - 1;
+
+                if (request->looked_up[i - 1] != id)
+                        continue;
+                registry_set(registry, &request->looked_up[i - 1], request->looked_up[last]);
+                registry_set(registry, &request->lookups, last);
+                break;
+        }
+}
+
 uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
         Node *retired = NULL;
         uint64_t id;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = g_hash_table_lookup(registry->by_ref, ref);
-        if (node) {
-                rename_node(registry, node, ref, &retired);
-        } else {
-                node = add_node(registry, ref);
-                g_hash_table_insert(registry->by_ref, &node->ref, node);
-                if (node->ref.name)
-                        set_parent(registry, node, find(registry, node->ref.parent));
-        }
-        node->lookups++;
+        registry_lock(registry);
+        node = meet(registry, ref, &retired);
+        note_lookup(registry, node->id);
+        registry_set(registry, &node->kept->lookups, node->kept->lookups + 1);
         id = node->id;
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
 
         free_retired(retired);
         pool_ref_clear(ref);
         return id;
 }
 
+uint64_t registry_meet(Registry *registry, PoolRef *ref) {
+        Node *retired = NULL;
+        uint64_t id;
+        Node *node;
+
+        registry_lock(registry);
+        node = meet(registry, ref, &retired);
+        node->holds++;
+        id = node->id;
+        registry_unlock(registry);
+
+        free_retired(retired);
+        pool_ref_clear(ref);
+        return id;
+}
+
+void registry_drop(Registry *registry, uint64_t id) {
+        Node *retired = NULL;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node && node->holds > 0) {
+                node->holds--;
+                retired = retire(registry, node);
+        }
+        registry_unlock(registry);
+        free_retired(retired);
+}
+
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
         Node *retired = NULL;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        note_forget(registry, id);
         if (node && id != REGISTRY_ROOT_ID) {
-                node->lookups -= MIN(lookups, node->lookups);
+                registry_set(registry, &node->kept->lookups, node->kept->lookups - MIN(lookups, node->kept->lookups));
                 retired = retire(registry, node);
         }
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         free_retired(retired);
 }
 
 void registry_set_source(Registry *registry, uint64_t id, Source *source) {
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node && !node->source) {
-                node->source = g_steal_pointer(&source);
-                node->kept = source_is_there(node->source);
-                node->lookups += node->kept;
-        }
-        g_mutex_unlock(&registry->lock);
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node && !node->source)
+                node_set_source(registry->ledger, node, g_steal_pointer(&source));
+        registry_unlock(registry);
         source_free(source);
 }
 
@@ -218,56 +298,22 @@ const Source *registry_source(Registry *registry, uint64_t id) {
         const Source *source = NULL;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
+        registry_lock(registry);
+        node = registry_node(registry, id);
         if (node)
                 source = node->source;
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         return source;
-}
-
-void registry_await_use(Registry *registry, uint64_t id) {
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node)
-                node->unused = node->handles == 0;
-        g_mutex_unlock(&registry->lock);
-}
-
-void registry_expect(Registry *registry, uint64_t id) {
-        gint64 now = g_get_monotonic_time();
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node)
-                node->told = now;
-        g_mutex_unlock(&registry->lock);
-}
-
-bool registry_is_expected(Registry *registry, uint64_t id, gint64 within) {
-        gint64 now = g_get_monotonic_time();
-        bool expected = false;
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node)
-                expected = node->told && node->told + within > now;
-        g_mutex_unlock(&registry->lock);
-        return expected;
 }
 
 bool registry_hold(Registry *registry, uint64_t id) {
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
+        registry_lock(registry);
+        node = registry_node(registry, id);
         if (node)
-                node->lookups++;
-        g_mutex_unlock(&registry->lock);
+                node->holds++;
+        registry_unlock(registry);
         return node;
 }
 
@@ -275,14 +321,14 @@ int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
         int result = -ESTALE;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
+        registry_lock(registry);
+        node = registry_node(registry, id);
         if (node) {
                 *ref = node->ref;
                 ref->directory = node->parent ? node->parent->ref.fd : -1;
                 result = 0;
         }
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         return result;
 }
 
@@ -291,14 +337,15 @@ void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
         char *name = NULL;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
+        registry_lock(registry);
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node && node->ref.fd < 0) {
                 node->ref.fd = descriptor_steal(fd);
+                node_note_descriptor(registry->ledger, node);
                 name = g_steal_pointer(&node->ref.name);
                 retired = set_parent(registry, node, NULL);
         }
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         free_retired(retired);
         g_free(name);
 }
@@ -309,214 +356,82 @@ void registry_moved(Registry *registry, const PoolRef *ref) {
         Node *node;
 
         moved.name = g_strdup(ref->name);
-        g_mutex_lock(&registry->lock);
+        registry_lock(registry);
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node)
                 rename_node(registry, node, &moved, &retired);
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         free_retired(retired);
         g_free(moved.name);
-}
-
-/* The node, once nobody has it to themselves; NULL where it is not known, or has ended. */
-static Node *find_included(Registry *registry, uint64_t id) {
-        Node *node;
-
-        /* Looked up again each time, as it may be forgotten meanwhile. */
-        while ((node = find(registry, id)) && node->excluded)
-                g_cond_wait(&registry->included, &registry->lock);
-        return node && !node->ended ? node : NULL;
-}
-
-int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
-        int result = -ESTALE;
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find_included(registry, id);
-        if (node) {
-                node->handles++;
-                node->writers += writes;
-                *backing_id = node->backing_id;
-                result = 0;
-        }
-        g_mutex_unlock(&registry->lock);
-        return result;
-}
-
-void registry_handle_used(Registry *registry, uint64_t id) {
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node) {
-                node->used = true;
-                node->unused = false;
-        }
-        g_mutex_unlock(&registry->lock);
-}
-
-int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
-        int result = -ESTALE;
-        Node *node;
-
-        *release = (RegistryRelease){ 0 };
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node && node->handles > 0) {
-                node->writers -= writes && node->writers > 0;
-                if (--node->handles == 0) {
-                        *release = (RegistryRelease){ node->backing_id, true, node->used, node->policy };
-                        node->backing_id = 0;
-                }
-                result = 0;
-        }
-        g_mutex_unlock(&registry->lock);
-        return result;
-}
-
-void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node)
-                node->policy = *policy;
-        g_mutex_unlock(&registry->lock);
-}
-
-RegionPolicy registry_policy(Registry *registry, uint64_t id) {
-        RegionPolicy policy = { 0 };
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node)
-                policy = node->policy;
-        g_mutex_unlock(&registry->lock);
-        return policy;
-}
-
-int registry_exclude(Registry *registry, uint64_t id, RegistryCondition condition) {
-        int result = -ESTALE;
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find_included(registry, id);
-        if (node) {
-                bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->writers > 0) ||
-                            (condition == REGISTRY_WITHOUT_HANDLES && node->handles > 0) ||
-                            (condition == REGISTRY_AFTER_USE && (node->handles > 0 || node->unused));
-
-                node->excluded = !busy;
-                result = busy ? -EBUSY : 0;
-        }
-        g_mutex_unlock(&registry->lock);
-        return result;
-}
-
-void registry_include(Registry *registry, uint64_t id, bool ended) {
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node) {
-                node->excluded = false;
-                node->ended |= ended;
-        }
-        g_cond_broadcast(&registry->included);
-        g_mutex_unlock(&registry->lock);
 }
 
 uint64_t registry_find(Registry *registry, const PoolRef *ref) {
         uint64_t id = 0;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
+        registry_lock(registry);
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node)
                 id = node->id;
-        else if (pool_ref_equal(ref, &find(registry, REGISTRY_ROOT_ID)->ref))
+        else if (pool_ref_equal(ref, &registry_node(registry, REGISTRY_ROOT_ID)->ref))
                 id = REGISTRY_ROOT_ID;
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         return id;
-}
-
-int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {
-        int result = -ESTALE;
-        Node *node;
-
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (node) {
-                *handles = node->handles;
-                result = 0;
-        }
-        g_mutex_unlock(&registry->lock);
-        return result;
-}
-
-int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused) {
-        int in_force;
-        Node *node;
-
-        *unused = 0;
-        g_mutex_lock(&registry->lock);
-        node = find(registry, id);
-        if (!node || node->handles == 0) {
-                in_force = -ESTALE;
-                *unused = backing_id;
-        } else if (node->backing_id) {
-                in_force = node->backing_id;
-                *unused = backing_id;
-        } else {
-                in_force = node->backing_id = backing_id;
-        }
-        g_mutex_unlock(&registry->lock);
-        return in_force;
 }
 
 /* In a directory pool someone else may have removed what was counted. */
 static void count_regions(Registry *registry, int64_t difference) {
-        registry->regions = difference < 0 && registry->regions < (uint64_t)-difference ? 0 : registry->regions + difference;
+        uint64_t *regions = &ledger_header(registry->ledger)->regions;
+
+        registry_set(registry, regions, difference < 0 && *regions < (uint64_t)-difference ? 0 : *regions + difference);
 }
 
 void registry_regions_changed(Registry *registry, int64_t difference) {
-        g_mutex_lock(&registry->lock);
+        LedgerRequest *request;
+
+        registry_lock(registry);
+        request = ledger_current(registry->ledger);
+        if (request)
+                registry_set(registry, &request->made, difference > 0);
         count_regions(registry, difference);
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
 }
 
 void registry_region_gone(Registry *registry, const PoolRef *ref) {
+        LedgerRequest *request;
         Node *retired = NULL;
         Node *node;
 
-        g_mutex_lock(&registry->lock);
-        count_regions(registry, -1);
+        registry_lock(registry);
+        request = ledger_current(registry->ledger);
+        if (!request || !request->gone)
+                count_regions(registry, -1);
+        if (request)
+                registry_set(registry, &request->gone, 1);
         node = g_hash_table_lookup(registry->by_ref, ref);
-        if (node && node->kept) {
-                node->kept = false;
-                node->lookups--;
+        if (node && node_is(node, LEDGER_NODE_KEPT)) {
+                node_set_state(registry->ledger, node, LEDGER_NODE_KEPT, false);
+                registry_set(registry, &node->kept->lookups, node->kept->lookups - 1);
                 retired = retire(registry, node);
         }
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         free_retired(retired);
 }
 
 uint64_t registry_regions(Registry *registry) {
         uint64_t regions;
 
-        g_mutex_lock(&registry->lock);
-        regions = registry->regions;
-        g_mutex_unlock(&registry->lock);
+        registry_lock(registry);
+        regions = ledger_header(registry->ledger)->regions;
+        registry_unlock(registry);
         return regions;
 }
 
 uint64_t registry_nodes(Registry *registry) {
         uint64_t nodes;
 
-        g_mutex_lock(&registry->lock);
+        registry_lock(registry);
         nodes = g_hash_table_size(registry->nodes);
-        g_mutex_unlock(&registry->lock);
+        registry_unlock(registry);
         return nodes;
 }

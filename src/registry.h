@@ -21,9 +21,14 @@
  *   from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving nodes
  *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
+ * Dying
+ *   What a later server needs is in the ledger. Each call counts there as a whole, or not at all, together with the note of
+ *   it that the request has which the thread has in hand (ledger_current()).
+ *
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id.
  */
 
+#include "ledger.h"
 #include "pool.h"
 #include "region.h"
 #include "source.h"
@@ -33,10 +38,10 @@ typedef struct Registry Registry;
 #define REGISTRY_ROOT_ID 1
 
 /*
- * root is the pool's directory; the registry takes it over. by_name: some nodes are reached by their names (see pool.h);
- * without, nobody waits for a change of names.
+ * root is the pool's directory; the registry takes it over. NULL: the nodes are those that the ledger (borrowed) holds.
+ * by_name: some nodes are reached by their names (see pool.h); without, nobody waits for a change of names.
  */
-Registry *registry_new(PoolRef *root, bool by_name);
+Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name);
 void registry_free(Registry *registry);
 
 /* Around a change of names in the pool and the registry. */
@@ -67,8 +72,13 @@ void registry_await_use(Registry *registry, uint64_t id);
 void registry_expect(Registry *registry, uint64_t id);
 bool registry_is_expected(Registry *registry, uint64_t id, gint64 within);
 
-/* Counts one more lookup of a node that is known, to keep it so until registry_forget(). Whether it is known. */
+/*
+ * Keeps a node that is known so until registry_drop(): whether it is known. registry_meet() finds or adds the node and holds
+ * it; takes over *ref. Held for this server: not for the next.
+ */
 bool registry_hold(Registry *registry, uint64_t id);
+uint64_t registry_meet(Registry *registry, PoolRef *ref);
+void registry_drop(Registry *registry, uint64_t id);
 
 /*
  * Where the node is in the pool. What *ref holds is borrowed: the name is good until names change, all else while the
@@ -101,6 +111,9 @@ void registry_handle_used(Registry *registry, uint64_t id);
 
 /* Takes one handle off the node. */
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);
+
+/* The backing id that the last handle left has been closed. */
+void registry_backing_closed(Registry *registry);
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
 
 /* Notes the region's policy as the pool keeps it, so that it need not be asked each time. */
@@ -137,6 +150,24 @@ void registry_regions_changed(Registry *registry, int64_t difference);
 /* The region that *ref describes, known or not, has lost its last name. */
 void registry_region_gone(Registry *registry, const PoolRef *ref);
 uint64_t registry_regions(Registry *registry);
+
+/* What a server that follows a dead one has to look at. */
+typedef enum RegistryDoubt {
+        REGISTRY_MAY_HAVE_ENDED, /* a region that ends with its last handle, and has lost it */
+        REGISTRY_LACKS_SOURCE,   /* a persisted region whose file was not found when the region was met */
+} RegistryDoubt;
+
+/* The ids (uint64_t) of all nodes of which that is true; to be freed. */
+GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt);
+
+/* Whether a node has, or a request is about to give up, that backing id. Not from several threads. */
+bool registry_has_backing(Registry *registry, int backing_id);
+
+/* Calls back with each descriptor that nodes keep open. Not from several threads. */
+void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data);
+
+/* How often a dead server has been replaced. */
+uint64_t registry_restarts(Registry *registry);
 
 /* How many nodes are known: for tests and for whoever looks for leaks. */
 uint64_t registry_nodes(Registry *registry);

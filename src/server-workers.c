@@ -2,28 +2,37 @@
 
 #include "credentials.h"
 #include "descriptor.h"
+#include "server-session.h"
 
 #include <gio/gio.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-
-#define FUSE_USE_VERSION 317
-#include <fuse_lowlevel.h>
+#include <sys/mman.h>
 
 /* Threads at first, and at most: one more whenever all are busy, so that long requests do not hold up short ones. */
 #define WORKERS_FIRST 4u
 #define WORKERS_MOST 64u
 
+/* Bytes of a request that is no write: a name and an extended attribute. */
+#define BUFFER_USED (80 * 1024)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* as of Linux 5.14; without, pages come when they are needed */
+#endif
+
 typedef struct Worker {
         Workers *workers;
         pthread_t thread;
-        struct fuse_buf request; /* owned */
+        struct fuse_buf request; /* in the ledger */
 } Worker;
 
 struct Workers {
+        const Operations *operations;
         struct fuse_session *session;
+        Ledger *ledger;
+        Requests *requests;
         guint most;
         int ended; /* owned: eventfd that says that a worker met the end of the mount */
         gint idle; /* how many wait for a request; atomic */
@@ -35,6 +44,23 @@ struct Workers {
 
 static bool start_worker(Workers *workers);
 
+/*
+ * Where it receives. The pages are there before the kernel needs them: a request that it cannot hand out, because the server is
+ * killed while it waits for one, it answers with EIO.
+ */
+static void take_buffer(Worker *worker) {
+        const Workers *workers = worker->workers;
+        LedgerHeader *header = ledger_header(workers->ledger);
+        uint64_t number = workers->threads->len;
+
+        worker->request.mem = ledger_buffer(workers->ledger, number);
+        worker->request.mem_size = LEDGER_BUFFER_SIZE;
+        madvise(worker->request.mem, workers->operations->passthrough ? BUFFER_USED : LEDGER_BUFFER_SIZE,
+                MADV_POPULATE_WRITE);
+        if (number >= header->buffers)
+                ledger_publish(&header->buffers, number + 1);
+}
+
 static void *work(void *data) {
         Worker *worker = data;
         Workers *workers = worker->workers;
@@ -45,6 +71,7 @@ static void *work(void *data) {
         if (result < 0)
                 g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
         while (!fuse_session_exited(workers->session)) {
+                requests_clear_buffer(worker->request.mem);
                 pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
                 size = fuse_session_receive_buf(workers->session, &worker->request);
                 pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
@@ -54,7 +81,15 @@ static void *work(void *data) {
                         break;
                 if (g_atomic_int_dec_and_test(&workers->idle))
                         start_worker(workers);
-                fuse_session_process_buf(workers->session, &worker->request);
+                if (requests_begin(workers->requests, worker->request.mem))
+                        operations_take_back(workers->operations);
+                if (requests_is_hopeless(workers->requests))
+                        server_session_refuse(workers->session, worker->request.mem);
+                else
+                        fuse_session_process_buf(workers->session, &worker->request);
+                /* First, so that forgets are not applied twice. */
+                requests_clear_buffer(worker->request.mem);
+                requests_end(workers->requests);
                 g_atomic_int_inc(&workers->idle);
         }
         if (eventfd_write(workers->ended, 1) < 0)
@@ -69,6 +104,7 @@ static bool start_worker(Workers *workers) {
         if (!workers->stopping && workers->threads->len < workers->most) {
                 worker = g_new0(Worker, 1);
                 worker->workers = workers;
+                take_buffer(worker);
                 g_atomic_int_inc(&workers->idle);
                 if (pthread_create(&worker->thread, NULL, work, worker) == 0) {
                         g_ptr_array_add(workers->threads, worker);
@@ -96,17 +132,19 @@ static void stop(Workers *workers) {
                 Worker *worker = g_ptr_array_index(workers->threads, i);
 
                 pthread_join(worker->thread, NULL);
-                free(worker->request.mem);
                 g_free(worker);
         }
         g_ptr_array_set_size(workers->threads, 0);
 }
 
-Workers *workers_new(struct fuse_session *session, unsigned most, GError **error) {
+Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *requests, unsigned most, GError **error) {
         Workers *workers = g_new0(Workers, 1);
         guint started = 0;
 
-        workers->session = session;
+        workers->operations = operations;
+        workers->session = operations->session;
+        workers->ledger = ledger;
+        workers->requests = requests;
         workers->most = most ? most : WORKERS_MOST;
         g_mutex_init(&workers->lock);
         workers->threads = g_ptr_array_new();

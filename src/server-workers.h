@@ -2,14 +2,16 @@
 
 /* The threads that answer the requests of a session. For server.c alone. */
 
-#include <glib.h>
-
-struct fuse_session;
+#include "operations.h"
+#include "requests.h"
 
 typedef struct Workers Workers;
 
-/* Starts some; most: how many there may be, 0 for the default. session is borrowed. */
-Workers *workers_new(struct fuse_session *session, unsigned most, GError **error);
+/*
+ * Starts some; most: how many there may be, 0 for the default. operations, whose session is answered, ledger and requests are
+ * borrowed.
+ */
+Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *requests, unsigned most, GError **error);
 
 /* Ends them: requests that come from now on are not answered. */
 void workers_free(Workers *workers);

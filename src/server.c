@@ -4,8 +4,9 @@
 #include "channel.h"
 #include "descriptor.h"
 #include "lifetime.h"
-#include "operations.h"
 #include "region.h"
+#include "server-descriptors.h"
+#include "server-session.h"
 #include "server-workers.h"
 #include "visitor.h"
 
@@ -15,107 +16,36 @@
 #include <regionfs/regionfs.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 /* Descriptors that are kept back: what ends the daemon needs some, also when clients have taken all others. */
 #define RESERVE 16
 
-struct Server {
-        struct fuse_session *session; /* owned */
-        Channel *channel;             /* owned: the mount; its descriptor is the session's */
+/* How often is asked whether what dead servers had in hand is settled. */
+#define SETTLING_MS 50
+
+typedef struct Server {
+        const ServerPlace *place;
+        bool follows;                 /* a server that has died */
+        struct fuse_session *session; /* owned; has taken over the channel's descriptor */
         Registry *registry;           /* owned */
         Handles *handles;             /* owned */
+        Requests *requests;           /* owned */
         Credentials *credentials;     /* owned */
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned */
-        Namespaces *namespaces;       /* owned; NULL: none */
+        GArray *strays;               /* owned: descriptors (int) of regions to look at again */
+        LedgerEnd *end;               /* owned: to be told, or NULL */
         Operations operations;
         Workers *workers;             /* owned */
         int signals;                  /* owned: signalfd */
         int reserve[RESERVE];         /* owned */
-};
-
-static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
-
-static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) {
-        g_autofree char *message = g_strdup_vprintf(format, arguments);
-        GLogLevelFlags as = level <= FUSE_LOG_WARNING ? G_LOG_LEVEL_WARNING :
-                            level <= FUSE_LOG_INFO    ? G_LOG_LEVEL_INFO :
-                                                        G_LOG_LEVEL_DEBUG;
-
-        g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
-}
-
-static bool new_session(Server *server, const Options *options, GError **error) {
-        struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
-
-        fuse_opt_add_arg(&arguments, "regionfs");
-        if (options->debug)
-                fuse_opt_add_arg(&arguments, "-d");
-        if (options->allow_root)
-                fuse_opt_add_arg(&arguments, "-oallow_root");
-        server->session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), &server->operations);
-        server->operations.session = server->session;
-        fuse_opt_free_args(&arguments);
-        if (!server->session)
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse gives no session");
-        return server->session;
-}
-
-/* Whether a path is below a directory, which may be NULL; both are absolute and without links. */
-static bool lies_in(const char *path, const char *directory) {
-        size_t length = directory ? strlen(directory) : 0;
-
-        return directory && strncmp(path, directory, length) == 0 &&
-               (path[length] == '/' || path[length] == '\0' || g_str_equal(directory, "/"));
-}
-
-static bool mount_session(Server *server, const Options *options, GError **error) {
-        char path[DESCRIPTOR_PATH_MAX];
-        int fd;
-
-        if (lies_in(options->mountpoint, options->pool.directory)) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                            "option pool=%s is not allowed: the mountpoint %s lies in it", options->pool.directory,
-                            options->mountpoint);
-                return false;
-        }
-        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-                            "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
-                return false;
-        }
-        server->channel = channel_new(options->mountpoint, options->mount, error);
-        if (!server->channel)
-                return false;
-        fd = channel_take_fd(server->channel);
-        g_snprintf(path, sizeof(path), "/dev/fd/%d", fd);
-        if (fuse_session_mount(server->session, path) == 0)
-                return true;
-        close(fd);
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
-        return false;
-}
-
-/* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
-static bool initialize(Server *server, GError **error) {
-        struct fuse_buf request = { 0 };
-        int size;
-
-        do
-                size = fuse_session_receive_buf(server->session, &request);
-        while (size == -EINTR);
-        if (size > 0)
-                fuse_session_process_buf(server->session, &request);
-        free(request.mem);
-        if (size > 0 && !fuse_session_exited(server->session))
-                return true;
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the kernel and libfuse do not agree on a protocol");
-        return false;
-}
+} Server;
 
 /* Whether the kernel takes files of this pool as backing files. */
 static int try_backing(const Server *server, const Pool *pool) {
@@ -150,15 +80,16 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                         why = g_strerror(-result);
         }
         server->operations.passthrough = !why;
+        ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
         if (why && options->passthrough == PASSTHROUGH_REQUIRE) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "option passthrough=require cannot be met: %s",
                             why);
                 return false;
         }
         if (why)
-                g_message("serving %s in cached mode (%s)", server->channel->mountpoint, why);
+                g_message("serving %s in cached mode (%s)", server->place->channel->mountpoint, why);
         else
-                g_message("serving %s in passthrough mode", server->channel->mountpoint);
+                g_message("serving %s in passthrough mode", server->place->channel->mountpoint);
         return true;
 }
 
@@ -173,14 +104,14 @@ static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char 
 }
 
 static bool start_lifetimes(Server *server, GError **error) {
-        server->lifetimes = lifetimes_new(server->operations.pool, server->registry, server->operations.passthrough,
-                                          take_gone_name, server, error);
+        server->lifetimes = lifetimes_new(server->operations.pool, server->registry, server->place->ledger,
+                                          server->operations.passthrough, take_gone_name, server, error);
         server->operations.lifetimes = server->lifetimes;
         return server->lifetimes;
 }
 
 static void start_refresher(Server *server) {
-        server->refresher = refresher_new(server->operations.pool, server->channel->mountpoint,
+        server->refresher = refresher_new(server->operations.pool, server->place->channel->mountpoint,
                                           fuse_session_fd(server->session));
         server->operations.refresher = server->refresher;
 }
@@ -189,72 +120,148 @@ static void start_refresher(Server *server) {
 static bool learn_device(Server *server, GError **error) {
         struct statx stx;
 
-        if (statx(AT_FDCWD, server->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
+        if (statx(AT_FDCWD, server->place->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot look at the mount on %s: %s",
-                            server->channel->mountpoint, g_strerror(errno));
+                            server->place->channel->mountpoint, g_strerror(errno));
                 return false;
         }
         server->operations.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
         return true;
 }
 
-static bool start(Server *server, const Options *options, GError **error) {
-        int result;
+static void find_sources(Server *server) {
+        g_autoptr(GArray) ids = registry_in_doubt(server->registry, REGISTRY_LACKS_SOURCE);
 
-        if (!new_session(server, options, error) || !mount_session(server, options, error) || !initialize(server, error) ||
-            !learn_device(server, error) || !settle_passthrough(server, options, error) ||
-            !start_lifetimes(server, error))
+        for (guint i = 0; i < ids->len; i++) {
+                uint64_t id = g_array_index(ids, uint64_t, i);
+                PoolRef ref;
+                auto_descriptor fd = -1;
+                Source *source;
+
+                if (registry_resolve(server->registry, id, &ref) == 0)
+                        fd = pool_open(server->place->pool, &ref, O_PATH);
+                if (fd >= 0 && source_restore(fd, &source) == 0 && source)
+                        registry_set_source(server->registry, id, source);
+        }
+}
+
+/*
+ * A region that the dead server was ending: unless it is there still, its names and its end are to be told. Before any other
+ * is ended.
+ */
+static void take_end(Server *server) {
+        const Pool *pool = server->place->pool;
+        LedgerEnd *end = ledger_end(server->place->ledger);
+        auto_descriptor fd = -1;
+        struct stat st;
+        PoolRef ref;
+
+        if (!end->node || !end->names)
+                return;
+        if (registry_resolve(server->registry, end->node, &ref) == 0)
+                fd = pool_open(pool, &ref, O_PATH);
+        if (fd >= 0 && fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink > 0)
+                return;
+        if (!end->request.gone)
+                registry_regions_changed(server->registry, -1);
+        ledger_publish(&end->request.gone, 1);
+        registry_include(server->registry, end->node, true);
+        server->end = g_memdup2(end, sizeof(*end));
+}
+
+static void tell_end(Server *server) {
+        for (uint64_t i = 0; server->end && i < server->end->names; i++)
+                if (server->end->removed[i].parent)
+                        take_gone_name(server, server->end->removed[i].parent, server->end->node,
+                                       server->end->removed[i].name);
+        g_clear_pointer(&server->end, g_free);
+}
+
+/* What the dead server may have left undone. */
+static void settle_doubts(Server *server) {
+        g_autoptr(GArray) ids = registry_in_doubt(server->registry, REGISTRY_MAY_HAVE_ENDED);
+
+        for (guint i = 0; i < ids->len; i++)
+                lifetimes_consider(server->lifetimes, g_array_index(ids, uint64_t, i));
+        for (guint i = 0; i < server->strays->len; i++)
+                lifetimes_look_again(server->lifetimes, g_array_index(server->strays, int, i));
+        g_array_set_size(server->strays, 0);
+}
+
+static bool begin(Server *server, GError **error) {
+        return settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
+}
+
+/*
+ * A server that dies between getting a backing id and noting it would leave the kernel a file open for good. Ids are given out
+ * in order: what it may have got lies below the next one.
+ */
+static void give_up_backings(Server *server) {
+        int first = requests_first_backing(server->place->ledger), channel = fuse_session_fd(server->session);
+        auto_descriptor file = first ? memfd_create("regionfs-next", MFD_CLOEXEC) : -1;
+        int next = file >= 0 ? backing_open(channel, file) : -1;
+
+        for (int id = first; id < next; id++)
+                if (!registry_has_backing(server->registry, id))
+                        backing_close(channel, id);
+        if (next > 0)
+                backing_close(channel, next);
+}
+
+/* Goes on in the mode of the dead server. */
+static bool follow(Server *server, GError **error) {
+        server->operations.passthrough = ledger_header(server->place->ledger)->passthrough;
+        find_sources(server);
+        give_up_backings(server);
+        take_end(server);
+        return start_lifetimes(server, error);
+}
+
+static bool start(Server *server, GError **error) {
+        server->session = server_session_new(server->place, &server->operations, error);
+        if (!server->session || !learn_device(server, error) ||
+            !(server->follows ? follow(server, error) : begin(server, error)))
                 return false;
         start_refresher(server);
-        server->workers = workers_new(server->session, options->max_threads, error);
-        if (!server->workers)
-                return false;
-        result = visitor_look(server->channel->mountpoint, fuse_session_fd(server->session));
+        if (server->follows)
+                server_session_ask_again(server->session);
+        /* Clients may go on from here: whatever happens to this server, there is to be another. */
+        ledger_publish(&ledger_header(server->place->ledger)->serving, 1);
+        server->workers = workers_new(&server->operations, server->place->ledger, server->requests,
+                                      server->place->options->max_threads, error);
+        return server->workers;
+}
+
+/* Whether the mount works. Told to the keeper, unless it is known. */
+static bool try_mount(const Server *server, GError **error) {
+        LedgerHeader *header = ledger_header(server->place->ledger);
+        const char *mountpoint = server->place->channel->mountpoint;
+        int result = header->ready ? 0 : visitor_look(mountpoint, fuse_session_fd(server->session));
+
         if (result < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
-                            server->channel->mountpoint, g_strerror(-result));
+                            mountpoint, g_strerror(-result));
                 return false;
         }
+        if (header->ready)
+                return true;
+        if (server->place->background)
+                log_to_system(server->place->log);
+        ledger_publish(&header->ready, 1);
+        kill(getppid(), SERVER_READY);
         return true;
 }
 
-/* What new regions start with is a rule of the root directory. */
-static bool set_root_policy(const Options *options, const Pool *pool, GError **error) {
-        RegionPolicy policy;
-        int result;
-
-        if (options->lifetime < 0 && options->allocation < 0)
-                return true;
-        result = region_read_policy(pool->fd, &policy);
-        if (options->lifetime >= 0)
-                policy.lifetime = options->lifetime;
-        if (options->allocation >= 0)
-                policy.allocation = options->allocation;
-        if (result == 0)
-                result = region_write_policy(pool->fd, &policy);
-        if (result < 0)
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
-                            "options lifetime, allocation: the pool cannot keep them: %s", g_strerror(-result));
-        return result == 0;
-}
-
-static Registry *make_registry(const Pool *pool, GError **error) {
+static Registry *make_registry(const ServerPlace *place, GError **error) {
+        const Pool *pool = place->pool;
         g_auto(PoolRef) root = POOL_REF_INIT;
-        Registry *registry;
-        uint64_t regions;
         struct stat st;
         int result = pool_identify(pool, pool->fd, &root, &st);
 
         if (result == 0)
-                result = pool_count_regions(pool, &regions);
-        if (result < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s",
-                            g_strerror(-result));
-                return NULL;
-        }
-        registry = registry_new(&root, !pool->by_handle);
-        registry_regions_changed(registry, regions);
-        return registry;
+                return registry_new(place->ledger, &root, !pool->by_handle);
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s", g_strerror(-result));
+        return NULL;
 }
 
 static void keep_reserve(Server *server) {
@@ -267,18 +274,25 @@ static void give_reserve(Server *server) {
                 descriptor_clear(&server->reserve[i]);
 }
 
-/*
- * From here on the signals that end the daemon are asked for, by all threads that come. Not before: reading a large pool
- * takes its time, and may be ended as by default.
- */
+static const int signals_taken[] = { SIGTERM, SIGINT, SIGHUP, SERVER_ORPHANED };
+
+static void fill_signals(sigset_t *signals) {
+        sigemptyset(signals);
+        for (size_t i = 0; i < G_N_ELEMENTS(signals_taken); i++)
+                sigaddset(signals, signals_taken[i]);
+}
+
+void server_block_signals(void) {
+        sigset_t signals;
+
+        fill_signals(&signals);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
 static bool take_signals(Server *server, GError **error) {
         sigset_t signals;
 
-        sigemptyset(&signals);
-        sigaddset(&signals, SIGTERM);
-        sigaddset(&signals, SIGINT);
-        sigaddset(&signals, SIGHUP);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
+        fill_signals(&signals);
         server->signals = signalfd(-1, &signals, SFD_CLOEXEC);
         if (server->signals >= 0)
                 return true;
@@ -286,69 +300,122 @@ static bool take_signals(Server *server, GError **error) {
         return false;
 }
 
-Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error) {
-        g_autoptr(Server) server = g_new0(Server, 1);
-        g_autofree char *complaint = NULL;
-        bool started;
+/*
+ * A dead server may have read the report of a close, or been about to: the region that this was on is to be looked at again.
+ * By its descriptor, as the kernel may have forgotten it. It stays open until that is sure to happen.
+ */
+static bool take_stray(void *data, int fd) {
+        Server *server = data;
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
 
+        if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) != O_RDONLY || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+            st.st_dev != server->place->pool->device)
+                return false;
+        /* It may have died while it tried one: whoever opens the region would wait. */
+        fcntl(fd, F_SETLEASE, F_UNLCK);
+        g_array_append_val(server->strays, fd);
+        return true;
+}
+
+/* Reads the ledger, and gives up what a dead server has had besides. */
+static bool take_stock(Server *server, GError **error) {
+        const ServerPlace *place = server->place;
+
+        ledger_recover(place->ledger);
+        server->registry = server->follows ? registry_new(place->ledger, NULL, !place->pool->by_handle) :
+                                             make_registry(place, error);
+        if (!server->registry)
+                return false;
+        server->handles = handles_new(place->ledger);
+        if (server->follows) {
+                const LedgerHeader *header = ledger_header(place->ledger);
+
+                server_descriptors_sweep(place->descriptors, place->ledger, server->registry, server->handles,
+                                         ledger_descriptor(header->reports), header->reports ? take_stray : NULL, server);
+        }
+        server->requests = requests_new(place->ledger, server->registry);
+        return true;
+}
+
+static void server_free(Server *server);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Server, server_free)
+
+static Server *server_new(const ServerPlace *place, GError **error) {
+        g_autoptr(Server) server = g_new0(Server, 1);
+
+        server->place = place;
+        server->follows = ledger_header(place->ledger)->serving;
+        server->strays = g_array_new(FALSE, FALSE, sizeof(int));
         server->signals = -1;
         for (int i = 0; i < RESERVE; i++)
                 server->reserve[i] = -1;
-        if (!set_root_policy(options, pool, error))
-                return NULL;
-        if (options->namespaces && !(server->namespaces = namespaces_new(pool, error)))
-                return NULL;
-        server->registry = make_registry(pool, error);
-        if (!server->registry || !take_signals(server, error))
+        if (!take_stock(server, error) || !take_signals(server, error))
                 return NULL;
         keep_reserve(server);
-        server->handles = handles_new();
         server->credentials = credentials_new();
         server->operations = (Operations){
-                .pool = pool,
+                .pool = place->pool,
                 .registry = server->registry,
                 .handles = server->handles,
+                .requests = server->requests,
+                .ledger = place->ledger,
                 .credentials = server->credentials,
-                .namespaces = server->namespaces,
-                .passthrough = options->passthrough != PASSTHROUGH_OFF && credentials_privileged(server->credentials),
+                .namespaces = place->namespaces,
+                .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
+                               credentials_privileged(server->credentials),
         };
-
-
-        log_begin_setup(log);
-        fuse_set_log_func(take_from_libfuse);
-        started = start(server, options, error);
-        complaint = log_end_setup(log);
-        if (started)
-                return g_steal_pointer(&server);
-        if (complaint)
-                g_prefix_error(error, "%s: ", complaint);
-        return NULL;
+        return start(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        int result = visitor_sync(server->channel->mountpoint, fuse_session_fd(server->session));
+        int result = visitor_sync(server->place->channel->mountpoint, fuse_session_fd(server->session));
 
         if (result < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));
 }
 
-void server_run(Server *server) {
+/* Until it is time to end; whether a signal says so. */
+static bool wait_for_end(const Server *server) {
         struct pollfd sources[] = {
                 { .fd = server->signals, .events = POLLIN },
                 { .fd = workers_ended(server->workers), .events = POLLIN },
         };
+        struct signalfd_siginfo signal;
+        bool settled = !server->follows;
 
-        while (poll(sources, G_N_ELEMENTS(sources), -1) < 0 && errno == EINTR)
-                ;
-        if (sources[0].revents) {
-                g_info("a signal asks to end");
-                give_reserve(server);
-                write_back(server);
+        for (;;) {
+                int found = poll(sources, G_N_ELEMENTS(sources), settled ? -1 : SETTLING_MS);
+
+                if (found == 0)
+                        settled = requests_give_up(server->requests);
+                if (found <= 0)
+                        continue;
+                if (!sources[0].revents)
+                        return false;
+                if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+                        continue;
+                if (signal.ssi_signo != SERVER_ORPHANED)
+                        return true;
+                g_warning("the keeper has died: this server goes on, but will not be replaced when it dies");
         }
 }
 
-void server_free(Server *server) {
+static void run(Server *server) {
+        bool asked = wait_for_end(server);
+
+        /* A server that dies from here on is not replaced: the keeper takes the mount away. */
+        ledger_publish(&ledger_header(server->place->ledger)->ending, 1);
+        if (!asked)
+                return;
+        g_info("a signal asks to end");
+        give_reserve(server);
+        write_back(server);
+}
+
+static void server_free(Server *server) {
         if (!server)
                 return;
         give_reserve(server);
@@ -363,11 +430,61 @@ void server_free(Server *server) {
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);
-        channel_free(server->channel);
+        requests_free(server->requests);
         registry_free(server->registry);
         handles_free(server->handles);
         credentials_free(server->credentials);
-        namespaces_free(server->namespaces);
         descriptor_clear(&server->signals);
+        g_array_unref(server->strays);
         g_free(server);
+}
+
+/* The first server of a mount: whoever has started it waits for what comes of it. */
+static Server *open_mount(const ServerPlace *place, GError **error) {
+        g_autoptr(Server) server = NULL;
+        g_autofree char *complaint = NULL;
+
+        log_begin_setup(place->log);
+        server = server_new(place, error);
+        complaint = log_end_setup(place->log);
+        if (!server && complaint)
+                g_prefix_error(error, "%s: ", complaint);
+        return g_steal_pointer(&server);
+}
+
+static Server *reopen_mount(const ServerPlace *place, GError **error) {
+        LedgerHeader *header = ledger_header(place->ledger);
+        g_autoptr(Server) server = NULL;
+
+        ledger_publish(&header->restarts, header->restarts + 1);
+        if (place->background && header->ready)
+                log_to_system(place->log);
+        server = server_new(place, error);
+        if (!server)
+                return NULL;
+        settle_doubts(server);
+        tell_end(server);
+        if (WIFSIGNALED(place->previous))
+                g_message("the server died by signal %d (%s): this one goes on in its place", WTERMSIG(place->previous),
+                          strsignal(WTERMSIG(place->previous)));
+        else
+                g_message("the server ended unexpectedly (status %d): this one goes on in its place",
+                          WEXITSTATUS(place->previous));
+        return g_steal_pointer(&server);
+}
+
+int server_main(const ServerPlace *place) {
+        bool follows = ledger_header(place->ledger)->serving;
+        g_autoptr(GError) error = NULL;
+        Server *server = follows ? reopen_mount(place, &error) : open_mount(place, &error);
+        bool good = server && try_mount(server, &error);
+
+        if (good)
+                run(server);
+        else
+                g_printerr("regionfs: %s\n", error->message);
+        server_free(server);
+        if (good)
+                channel_unmount(place->channel);
+        return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,24 +1,42 @@
 #pragma once
 
-/* The server: the FUSE session, the threads that answer its requests, and the mount. */
+/* The server: the FUSE session, and the threads that answer its requests. One process of several, one after the other. */
 
+#include "channel.h"
+#include "ledger.h"
 #include "log.h"
+#include "namespaces.h"
 #include "options.h"
 
-typedef struct Server Server;
+#include <signal.h>
+
+/* Where a server finds what its keeper has made. All of it is borrowed. */
+typedef struct ServerPlace {
+        const Options *options;
+        Log *log;
+        bool background; /* logs to the system once the mount answers */
+        const Pool *pool;
+        const Namespaces *namespaces; /* NULL: none */
+        Ledger *ledger;
+        Channel *channel;
+        GArray *descriptors; /* int: those of the keeper */
+        int previous;        /* how the server before died, as of waitpid(2) */
+} ServerPlace;
+
+/* Signals: from the server to the keeper, the mount answers; to the server, the keeper has died. */
+#define SERVER_READY SIGUSR1
+#define SERVER_ORPHANED SIGUSR2
+
+/* Blocks the signals that the server asks for; before there are threads. */
+void server_block_signals(void);
 
 /*
- * Mounts and serves pool, until the last of server_run() and server_free(). Returns once the mount answers; NULL and a
- * sentence in error otherwise, with nothing left mounted. pool and options are borrowed.
+ * Serves until SIGTERM, SIGINT or SIGHUP comes, or the mount is taken away; takes it away. The process's exit status: what
+ * went wrong at the start has been said on stderr.
  *
- * The caller has blocked the signals that server_run() takes, in all threads.
+ * What the ledger holds of a dead server goes on where that died.
  */
-Server *server_new(const Options *options, const Pool *pool, Log *log, GError **error);
+int server_main(const ServerPlace *place);
 
-/* Serves until SIGTERM, SIGINT or SIGHUP comes, or the mount is taken away. */
-void server_run(Server *server);
-
-/* Unmounts. */
-void server_free(Server *server);
-
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Server, server_free)
+/* The descriptors that this process has open (int), to be freed. */
+GArray *server_descriptors_open(void);

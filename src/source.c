@@ -57,6 +57,10 @@ bool source_is_writable(const Source *source) {
         return source->access == O_RDWR;
 }
 
+int source_descriptor(const Source *source) {
+        return source->fd;
+}
+
 bool source_is_there(const Source *source) {
         return source->fd >= 0;
 }

@@ -26,6 +26,9 @@ void source_free(Source *source);
 /* Whether the region may write to it. */
 bool source_is_writable(const Source *source);
 
+/* The source's own descriptor of the file (O_PATH), or -1 where it was not found. */
+int source_descriptor(const Source *source);
+
 /* Whether the file was found. */
 bool source_is_there(const Source *source);
 

@@ -93,3 +93,6 @@
 
 /* How many regions the mount has. */
 #define REGIONFS_ATTRIBUTE_REGIONS REGIONFS_ATTRIBUTE_PREFIX "regions"
+
+/* How often the serving process has died and been replaced. */
+#define REGIONFS_ATTRIBUTE_RESTARTS REGIONFS_ATTRIBUTE_PREFIX "restarts"

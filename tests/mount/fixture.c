@@ -1,6 +1,7 @@
 #include "fixture.h"
 
 #include <grp.h>
+#include <regionfs/regionfs.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -51,6 +52,17 @@ const char *fixture_directory(void) {
 
 pid_t fixture_daemon(void) {
         return fixture.daemon;
+}
+
+pid_t fixture_server(void) {
+        g_autofree char *text = must_get(fixture.mountpoint, REGIONFS_ATTRIBUTE_SERVER_PID);
+        g_autofree char *path = g_strdup_printf("/proc/%s/status", text);
+        g_autofree char *parent = g_strdup_printf("\nPPid:\t%d\n", fixture.daemon);
+        g_autofree char *status = NULL;
+
+        ck_assert(g_file_get_contents(path, &status, NULL, NULL));
+        ck_assert_msg(strstr(status, parent), "%s is not the daemon's child", text);
+        return atoi(text);
 }
 
 char *fixture_log(void) {

@@ -44,6 +44,9 @@ const char *fixture_directory(void);
 pid_t fixture_daemon(void);
 char *fixture_log(void);
 
+/* The process that serves the mount now, a child of the daemon's. */
+pid_t fixture_server(void);
+
 /* For tests that start daemons by themselves: a directory with an empty mountpoint, and no daemon. */
 void fixture_prepare(void);
 void fixture_remove(void);

@@ -330,13 +330,14 @@ END_TEST
 
 START_TEST(the_root_tells_of_the_mount) {
         const char *root = fixture_mountpoint();
-        g_autofree char *pid = g_strdup_printf("%d", fixture_daemon());
+        g_autofree char *pid = g_strdup_printf("%d", fixture_server());
         int fd;
 
         check_attribute(root, REGIONFS_ATTRIBUTE_PASSTHROUGH, fixture_mode() == MODE_PASSTHROUGH ? "1" : "0");
         check_attribute(root, REGIONFS_ATTRIBUTE_SERVER_PID, pid);
         g_free(must_get(root, REGIONFS_ATTRIBUTE_VERSION));
 
+        check_attribute(root, REGIONFS_ATTRIBUTE_RESTARTS, "0");
         check_attribute(root, REGIONFS_ATTRIBUTE_REGIONS, "0");
         must_write(in_mount("a"), "a");
         must(mkdir(in_mount("d"), 0700));

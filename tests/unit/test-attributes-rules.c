@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 static char *directory; /* of the test's own: stands for the pool's root */
+static Ledger *ledger;
 static Registry *registry;
 static AttributeTarget region, root, persisted; /* the last one: an empty file, and a source that may be written */
 
@@ -39,7 +40,8 @@ static void setup(void) {
         PoolRef ref = { .inode = 1, .fd = -1 };
 
         directory = unit_directory(UNIT_TEMPORARY);
-        registry = registry_new(&ref, false);
+        ledger = ledger_new(NULL);
+        registry = registry_new(ledger, &ref, false);
         file = unit_create(directory, "source", 13);
         region = new_target("region", 13);
         persisted = new_target("persisted", 0);
@@ -52,6 +54,7 @@ static void teardown(void) {
         close(persisted.fd);
         close(root.fd);
         registry_free(registry);
+        ledger_free(ledger);
         g_clear_pointer(&directory, g_free);
 }
 

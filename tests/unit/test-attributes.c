@@ -9,6 +9,7 @@
 #define SECOND_ID 2 /* of the first node that is looked up */
 
 static char *directory; /* of the test's own: stands for the pool's root */
+static Ledger *ledger;
 static Registry *registry;
 static int file; /* "region" in it, open for reading and writing */
 static AttributeTarget target, root;
@@ -27,7 +28,8 @@ static void setup(void) {
 
         directory = unit_directory(UNIT_TMPFS);
         file = unit_create(directory, "region", 13);
-        registry = registry_new(&root_ref, false);
+        ledger = ledger_new(NULL);
+        registry = registry_new(ledger, &root_ref, false);
         target = (AttributeTarget){ registry, registry_lookup(registry, &region_ref), open_path("region"), false };
         root = (AttributeTarget){ registry, REGISTRY_ROOT_ID, open_path("."), false };
 }
@@ -37,6 +39,7 @@ static void teardown(void) {
         close(target.fd);
         close(root.fd);
         registry_free(registry);
+        ledger_free(ledger);
         g_clear_pointer(&directory, g_free);
 }
 

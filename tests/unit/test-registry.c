@@ -14,10 +14,10 @@ static PoolRef made_up(unsigned number) {
         return ref;
 }
 
-static Registry *new_registry(void) {
+static Registry *new_registry(Ledger *ledger) {
         PoolRef root = made_up(0);
 
-        return registry_new(&root, false);
+        return registry_new(ledger, &root, false);
 }
 
 static uint64_t lookup(Registry *registry, unsigned number) {
@@ -44,7 +44,8 @@ static int remove_handle(Registry *registry, uint64_t id, int *backing_id) {
 }
 
 START_TEST(ids_start_at_the_root_and_are_never_used_again) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t last = REGISTRY_ROOT_ID;
 
         ck_assert_uint_eq(REGISTRY_ROOT_ID, 1);
@@ -64,7 +65,8 @@ START_TEST(ids_start_at_the_root_and_are_never_used_again) {
 END_TEST
 
 START_TEST(lookups_are_counted) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t id = lookup(registry, 1);
 
         ck_assert_uint_eq(lookup(registry, 1), id);
@@ -84,7 +86,8 @@ START_TEST(lookups_are_counted) {
 END_TEST
 
 START_TEST(nodes_are_told_apart) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         PoolRef same_inode = made_up(1);
         PoolRef found;
         uint64_t first = lookup(registry, 1);
@@ -106,7 +109,8 @@ START_TEST(nodes_are_told_apart) {
 END_TEST
 
 START_TEST(forgetting_too_much_stops_at_zero) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t id = lookup(registry, 1);
         uint64_t again;
 
@@ -124,7 +128,8 @@ START_TEST(forgetting_too_much_stops_at_zero) {
 END_TEST
 
 START_TEST(root_is_never_forgotten) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
 
         registry_forget(registry, REGISTRY_ROOT_ID, 1);
         registry_forget(registry, REGISTRY_ROOT_ID, UINT64_MAX);
@@ -134,6 +139,7 @@ START_TEST(root_is_never_forgotten) {
 END_TEST
 
 START_TEST(references_are_taken_over) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
         unsigned before = unit_descriptors();
         PoolRef root = made_up(0);
         PoolRef ref = made_up(1);
@@ -142,7 +148,7 @@ START_TEST(references_are_taken_over) {
         int fd, second;
 
         root.fd = unit_any_descriptor();
-        registry = registry_new(&root, false);
+        registry = registry_new(ledger, &root, false);
         ck_assert_int_eq(root.fd, -1);
 
         fd = ref.fd = unit_any_descriptor();
@@ -169,7 +175,8 @@ START_TEST(references_are_taken_over) {
 END_TEST
 
 START_TEST(unlinked_nodes_are_pinned_if_known) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         PoolRef ref = made_up(1);
         PoolRef other = made_up(2);
         PoolRef found;
@@ -198,7 +205,8 @@ START_TEST(unlinked_nodes_are_pinned_if_known) {
 END_TEST
 
 START_TEST(handles_are_counted) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t id = lookup(registry, 1);
         uint64_t other = lookup(registry, 2);
         uint64_t handles = 4711;
@@ -223,7 +231,8 @@ START_TEST(handles_are_counted) {
 END_TEST
 
 START_TEST(backing_is_shared_by_all_handles) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t id = lookup(registry, 1);
         int backing_id, unused;
 
@@ -255,7 +264,8 @@ START_TEST(backing_is_shared_by_all_handles) {
 END_TEST
 
 START_TEST(unknown_nodes_are_stale) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t forgotten = lookup(registry, 1);
         uint64_t handles;
         int backing_id, unused;
@@ -275,7 +285,8 @@ START_TEST(unknown_nodes_are_stale) {
 END_TEST
 
 START_TEST(regions_are_counted) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
 
         ck_assert_uint_eq(registry_regions(registry), 0);
         registry_regions_changed(registry, 5);
@@ -316,7 +327,8 @@ static gpointer hammer(gpointer data) {
 
 START_TEST(threads_may_share_it) {
         unsigned before = unit_descriptors();
-        Registry *registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        Registry *registry = new_registry(ledger);
         GThread *threads[HAMMER_THREADS];
         guint wrong = 0;
 
@@ -360,7 +372,8 @@ static void check_name(Registry *registry, uint64_t id, uint64_t parent, const c
 }
 
 START_TEST(names_are_kept_with_their_directory) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t one = lookup_directory(registry, 1), two = lookup_directory(registry, 2);
         uint64_t node = lookup_named(registry, 3, one, "a");
         g_auto(PoolRef) moved = named(3, two, "b");
@@ -386,7 +399,8 @@ START_TEST(names_are_kept_with_their_directory) {
 END_TEST
 
 START_TEST(a_name_that_goes_leaves_a_pinned_node) {
-        g_autoptr(Registry) registry = new_registry();
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(Registry) registry = new_registry(ledger);
         uint64_t directory = lookup_directory(registry, 1);
         uint64_t node = lookup_named(registry, 2, directory, "a");
         g_auto(PoolRef) gone = named(2, directory, "a");

@@ -1,0 +1,242 @@
+#include "keeper.h"
+
+#include "channel.h"
+#include "ledger.h"
+#include "namespaces.h"
+#include "pool.h"
+#include "region.h"
+#include "server.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <regionfs/regionfs.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* How many servers may die in vain before the next has to wait; how long, in microseconds. */
+#define IN_VAIN 10
+#define REST 200000
+
+typedef struct Keeper {
+        ServerPlace place;
+        Pool *pool;             /* owned; place borrows this and what follows */
+        Namespaces *namespaces; /* owned; NULL: none */
+        Ledger *ledger;         /* owned */
+        Channel *channel;       /* owned */
+        Background *background; /* borrowed, or NULL: none, or told already */
+        uint64_t begun;         /* requests, when the last server died */
+        unsigned in_vain;       /* servers that died one after the other without having taken one */
+        sigset_t signals;       /* that are waited for */
+} Keeper;
+
+static void keeper_clear(Keeper *keeper) {
+        channel_free(keeper->channel);
+        ledger_free(keeper->ledger);
+        namespaces_free(keeper->namespaces);
+        pool_free(keeper->pool);
+        if (keeper->place.descriptors)
+                g_array_unref(keeper->place.descriptors);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Keeper, keeper_clear)
+
+/* What new regions start with is a rule of the root directory. */
+static bool set_root_policy(const Options *options, const Pool *pool, GError **error) {
+        RegionPolicy policy;
+        int result;
+
+        if (options->lifetime < 0 && options->allocation < 0)
+                return true;
+        result = region_read_policy(pool->fd, &policy);
+        if (options->lifetime >= 0)
+                policy.lifetime = options->lifetime;
+        if (options->allocation >= 0)
+                policy.allocation = options->allocation;
+        if (result == 0)
+                result = region_write_policy(pool->fd, &policy);
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
+                            "options lifetime, allocation: the pool cannot keep them: %s", g_strerror(-result));
+        return result == 0;
+}
+
+static bool count_regions(const Keeper *keeper, GError **error) {
+        int result = pool_count_regions(keeper->pool, &ledger_header(keeper->ledger)->regions);
+
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot read the pool: %s",
+                            g_strerror(-result));
+        return result == 0;
+}
+
+/* Whether a path is below a directory, which may be NULL; both are absolute and without links. */
+static bool lies_in(const char *path, const char *directory) {
+        size_t length = directory ? strlen(directory) : 0;
+
+        return directory && strncmp(path, directory, length) == 0 &&
+               (path[length] == '/' || path[length] == '\0' || g_str_equal(directory, "/"));
+}
+
+static bool mount(Keeper *keeper, const Options *options, GError **error) {
+        if (lies_in(options->mountpoint, options->pool.directory)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                            "option pool=%s is not allowed: the mountpoint %s lies in it", options->pool.directory,
+                            options->mountpoint);
+                return false;
+        }
+        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
+                            "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
+                return false;
+        }
+        keeper->channel = channel_new(options->mountpoint, options->mount, error);
+        return keeper->channel;
+}
+
+/*
+ * From here on signals are asked for. Not before: reading a large pool takes its time, and may be ended as by default.
+ */
+static void take_signals(Keeper *keeper) {
+        static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SERVER_READY };
+
+        signal(SIGCHLD, SIG_DFL);
+        sigemptyset(&keeper->signals);
+        for (size_t i = 0; i < G_N_ELEMENTS(waited_for); i++)
+                sigaddset(&keeper->signals, waited_for[i]);
+        sigprocmask(SIG_BLOCK, &keeper->signals, NULL);
+}
+
+static bool prepare(Keeper *keeper, const Options *options, GError **error) {
+        keeper->pool = pool_new(&options->pool, error);
+        if (!keeper->pool || !set_root_policy(options, keeper->pool, error))
+                return false;
+        if (options->namespaces && !(keeper->namespaces = namespaces_new(keeper->pool, error)))
+                return false;
+        keeper->ledger = ledger_new(error);
+        if (!keeper->ledger || !count_regions(keeper, error))
+                return false;
+        take_signals(keeper);
+        return mount(keeper, options, error);
+}
+
+/* In the server: the keeper's death is to be told. A keeper that died before this was asked for is told as well. */
+static void watch_keeper(pid_t keeper) {
+        prctl(PR_SET_PDEATHSIG, SERVER_ORPHANED);
+        if (getppid() != keeper)
+                raise(SERVER_ORPHANED);
+}
+
+/*
+ * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
+ * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
+ * be run, for the sake of other threads, of which there are none.
+ */
+static pid_t start_server(Keeper *keeper) {
+        pid_t parent = getpid();
+        pid_t server = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+        int status;
+
+        if (server != 0)
+                return server;
+        sigprocmask(SIG_UNBLOCK, &keeper->signals, NULL);
+        server_block_signals();
+        watch_keeper(parent);
+        status = server_main(&keeper->place);
+        /* Nobody else is left to remove it. */
+        if (getppid() != parent)
+                keeper_clear(keeper);
+        exit(status);
+}
+
+/* Once a server says that the mount answers. */
+static void tell_ready(Keeper *keeper) {
+        if (!keeper->background || !ledger_header(keeper->ledger)->ready)
+                return;
+        log_to_system(keeper->place.log);
+        background_ready(g_steal_pointer(&keeper->background));
+}
+
+/* Until the server has died; returns how, as of waitpid(2). */
+static int wait_for_server(Keeper *keeper, pid_t server) {
+        int signal, status;
+
+        for (;;) {
+                signal = sigwaitinfo(&keeper->signals, NULL);
+                if (signal == SIGCHLD) {
+                        if (waitpid(server, &status, WNOHANG) == server)
+                                return status;
+                } else if (signal == SERVER_READY) {
+                        tell_ready(keeper);
+                } else if (signal > 0) {
+                        kill(server, signal);
+                }
+        }
+}
+
+/* A server that dies before it takes a request would be started again and again without end. */
+static void rest(Keeper *keeper) {
+        uint64_t begun = ledger_header(keeper->ledger)->begun;
+
+        keeper->in_vain = begun == keeper->begun ? keeper->in_vain + 1 : 0;
+        keeper->begun = begun;
+        if (keeper->in_vain >= IN_VAIN)
+                g_usleep(REST);
+}
+
+/* Serves until a server has ended as it should. The exit status. */
+static int serve(Keeper *keeper) {
+        const LedgerHeader *header = ledger_header(keeper->ledger);
+
+        for (;;) {
+                pid_t server = start_server(keeper);
+                int status;
+
+                if (server < 0) {
+                        g_printerr("regionfs: cannot start a server: %s\n", g_strerror(errno));
+                        return EXIT_FAILURE;
+                }
+                status = wait_for_server(keeper, server);
+                tell_ready(keeper);
+                if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
+                        /* It has taken the mount away. */
+                        g_clear_pointer(&keeper->channel, channel_forget);
+                        return EXIT_SUCCESS;
+                }
+                if (!header->serving || (!header->ready && WIFEXITED(status)))
+                        return EXIT_FAILURE;
+                if (header->ending)
+                        return EXIT_SUCCESS;
+                keeper->place.previous = status;
+                rest(keeper);
+        }
+}
+
+int keeper_run(const Options *options, Log *log, Background *background) {
+        g_autoptr(GError) error = NULL;
+        g_auto(Keeper) keeper = { .background = background };
+
+        if (!prepare(&keeper, options, &error)) {
+                g_printerr("regionfs: %s\n", error->message);
+                return EXIT_FAILURE;
+        }
+        /* Not to keep any directory busy. */
+        if (background && chdir("/") < 0)
+                g_warning("cannot leave the working directory: %s", g_strerror(errno));
+        keeper.place = (ServerPlace){
+                .options = options,
+                .log = log,
+                .background = background,
+                .pool = keeper.pool,
+                .namespaces = keeper.namespaces,
+                .ledger = keeper.ledger,
+                .channel = keeper.channel,
+                .descriptors = server_descriptors_open(),
+        };
+        return serve(&keeper);
+}

@@ -1,0 +1,87 @@
+/* What a server finds in the ledger that follows a dead one. */
+#include "registry-parts.h"
+
+void registry_adopt(Registry *registry) {
+        uint64_t slots = ledger_header(registry->ledger)->nodes;
+        GHashTableIter all;
+        gpointer value;
+
+        for (uint64_t number = 0; number < slots; number++) {
+                LedgerNode *slot = ledger_node(registry->ledger, number);
+                Node *node;
+
+                if (!slot->id) {
+                        g_array_append_val(registry->free, number);
+                        continue;
+                }
+                node = node_adopt(registry->ledger, slot);
+                g_hash_table_insert(registry->nodes, &node->id, node);
+                if (node->id != REGISTRY_ROOT_ID)
+                        g_hash_table_insert(registry->by_ref, &node->ref, node);
+        }
+        g_hash_table_iter_init(&all, registry->nodes);
+        while (registry->by_name && g_hash_table_iter_next(&all, NULL, &value)) {
+                Node *node = value;
+
+                node->parent = node->ref.name ? registry_node(registry, node->ref.parent) : NULL;
+                if (node->parent)
+                        node->parent->children++;
+        }
+}
+
+static bool in_doubt(const Node *node, RegistryDoubt doubt) {
+        if (doubt == REGISTRY_LACKS_SOURCE)
+                return node_lacks_source(node);
+        return node_is(node, LEDGER_NODE_RELEASED) && !node_is(node, LEDGER_NODE_ENDED);
+}
+
+GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
+        GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+
+        registry_lock(registry);
+        /* By the slots, which lie side by side: there may be many. */
+        for (uint64_t number = 0; number < ledger_header(registry->ledger)->nodes; number++) {
+                const LedgerNode *slot = ledger_node(registry->ledger, number);
+                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind : slot->state);
+
+                if (doubtful && in_doubt(registry_node(registry, slot->id), doubt))
+                        g_array_append_val(ids, slot->id);
+        }
+        registry_unlock(registry);
+        return ids;
+}
+
+void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data) {
+        uint64_t slots = ledger_header(registry->ledger)->nodes;
+
+        for (uint64_t number = 0; number < slots; number++) {
+                const LedgerNode *slot = ledger_node(registry->ledger, number);
+
+                if (slot->id && slot->descriptor)
+                        found(data, ledger_descriptor(slot->descriptor));
+                if (slot->id && slot->source)
+                        found(data, ledger_descriptor(slot->source));
+        }
+}
+
+bool registry_has_backing(Registry *registry, int backing_id) {
+        const LedgerHeader *header = ledger_header(registry->ledger);
+
+        for (uint64_t number = 0; number < header->nodes; number++) {
+                const LedgerNode *slot = ledger_node(registry->ledger, number);
+
+                if (slot->id && slot->backing_id == (uint64_t)backing_id)
+                        return true;
+        }
+        for (uint64_t number = 0; number < header->requests; number++) {
+                const LedgerRequest *slot = ledger_request(registry->ledger, number);
+
+                if (slot->unique && slot->backing == (uint64_t)backing_id)
+                        return true;
+        }
+        return false;
+}
+
+uint64_t registry_restarts(Registry *registry) {
+        return ledger_header(registry->ledger)->restarts;
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+/* What the rooms of the registry share. For registry*.c alone. */
+
+#include "registry-node.h"
+
+#include <errno.h>
+
+struct Registry {
+        Ledger *ledger;          /* borrowed; changed under lock */
+        bool by_name;            /* some nodes are reached by their names */
+        GRWLock names;           /* taken before lock; see registry_begin_change() */
+        GMutex lock;             /* protects all that follows, and every Node */
+        GCond included;          /* a node is no longer excluded */
+        GHashTable *nodes;       /* by &node->id; owns the nodes */
+        GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
+        GArray *free;            /* numbers of the ledger's slots that have been used and are free */
+};
+
+/* Everything that is set in the ledger meanwhile counts at once, or, if the server dies, not at all. */
+static inline void registry_lock(Registry *registry) {
+        g_mutex_lock(&registry->lock);
+}
+
+static inline void registry_unlock(Registry *registry) {
+        ledger_settle(registry->ledger);
+        g_mutex_unlock(&registry->lock);
+}
+
+static inline void registry_set(Registry *registry, uint64_t *word, uint64_t value) {
+        ledger_set(registry->ledger, word, value);
+}
+
+/* NULL where it is not known. */
+static inline Node *registry_node(Registry *registry, uint64_t id) {
+        return g_hash_table_lookup(registry->nodes, &id);
+}
+
+/* Finds again the nodes of a dead server, in a registry that has none yet. */
+void registry_adopt(Registry *registry);

@@ -1,0 +1,233 @@
+/* Who uses a region: its handles, and whoever has it to themselves. */
+#include "registry-parts.h"
+
+void registry_await_use(Registry *registry, uint64_t id) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, node->kept->handles == 0);
+                node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
+        }
+        registry_unlock(registry);
+}
+
+void registry_expect(Registry *registry, uint64_t id) {
+        gint64 now = g_get_monotonic_time();
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                node->told = now;
+        registry_unlock(registry);
+}
+
+bool registry_is_expected(Registry *registry, uint64_t id, gint64 within) {
+        gint64 now = g_get_monotonic_time();
+        bool expected = false;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                expected = node->told && node->told + within > now;
+        registry_unlock(registry);
+        return expected;
+}
+
+/* The node, once nobody has it to themselves; NULL where it is not known, or has ended. */
+static Node *find_included(Registry *registry, uint64_t id) {
+        Node *node;
+
+        /* Looked up again each time, as it may be forgotten meanwhile. */
+        while ((node = registry_node(registry, id)) && node->excluded)
+                g_cond_wait(&registry->included, &registry->lock);
+        return node && !node_is(node, LEDGER_NODE_ENDED) ? node : NULL;
+}
+
+int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = find_included(registry, id);
+        if (node) {
+                if (request) {
+                        registry_set(registry, &request->writes, writes);
+                        registry_set(registry, &request->handle, id);
+                }
+                registry_set(registry, &node->kept->handles, node->kept->handles + 1);
+                registry_set(registry, &node->kept->writers, node->kept->writers + writes);
+                node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
+                *backing_id = node->kept->backing_id;
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+void registry_handle_used(Registry *registry, uint64_t id) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                node_set_state(registry->ledger, node, LEDGER_NODE_USED, true);
+                node_set_state(registry->ledger, node, LEDGER_NODE_UNUSED, false);
+        }
+        registry_unlock(registry);
+}
+
+/* What a request that comes again has found out before. Whether it had. */
+static bool has_released(const LedgerRequest *request, uint64_t id, const Node *node, RegistryRelease *release) {
+        if (!request || request->released != id)
+                return false;
+        *release = (RegistryRelease){ request->backing, request->last, true,
+                                      node ? node_policy(node) : (RegionPolicy){ 0 } };
+        return true;
+}
+
+/* With the request in hand: the handle that it has counted is taken back, or one is released. */
+static void note_release(Registry *registry, LedgerRequest *request, uint64_t id, const RegistryRelease *release) {
+        if (!request)
+                return;
+        registry_set(registry, &request->backing, release->backing_id);
+        if (request->handle == id) {
+                registry_set(registry, &request->handle, 0);
+                return;
+        }
+        registry_set(registry, &request->last, release->last);
+        registry_set(registry, &request->released, id);
+}
+
+void registry_backing_closed(Registry *registry) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+
+        if (request)
+                ledger_publish(&request->backing, 0);
+}
+
+int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
+        LedgerRequest *request = ledger_current(registry->ledger);
+        int result = -ESTALE;
+        Node *node;
+
+        *release = (RegistryRelease){ 0 };
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (has_released(request, id, node, release)) {
+                result = 0;
+        } else if (node && node->kept->handles > 0) {
+                registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
+                registry_set(registry, &node->kept->handles, node->kept->handles - 1);
+                if (node->kept->handles == 0) {
+                        *release = (RegistryRelease){ node->kept->backing_id, true, node_is(node, LEDGER_NODE_USED),
+                                                      node_policy(node) };
+                        registry_set(registry, &node->kept->backing_id, 0);
+                        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
+                                       release->policy.lifetime == REGION_HANDLES);
+                }
+                note_release(registry, request, id, release);
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                node_set_policy(registry->ledger, node, policy);
+                if (policy->lifetime != REGION_HANDLES)
+                        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
+        }
+        registry_unlock(registry);
+}
+
+RegionPolicy registry_policy(Registry *registry, uint64_t id) {
+        RegionPolicy policy = { 0 };
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                policy = node_policy(node);
+        registry_unlock(registry);
+        return policy;
+}
+
+int registry_exclude(Registry *registry, uint64_t id, RegistryCondition condition) {
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = find_included(registry, id);
+        if (node) {
+                bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->kept->writers > 0) ||
+                            (condition == REGISTRY_WITHOUT_HANDLES && node->kept->handles > 0) ||
+                            (condition == REGISTRY_AFTER_USE && (node->kept->handles > 0 || node_is(node, LEDGER_NODE_UNUSED)));
+
+                node->excluded = !busy;
+                result = busy ? -EBUSY : 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+void registry_include(Registry *registry, uint64_t id, bool ended) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                node->excluded = false;
+                if (ended)
+                        node_set_state(registry->ledger, node, LEDGER_NODE_ENDED, true);
+        }
+        g_cond_broadcast(&registry->included);
+        registry_unlock(registry);
+}
+
+int registry_handles(Registry *registry, uint64_t id, uint64_t *handles) {
+        int result = -ESTALE;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node) {
+                *handles = node->kept->handles;
+                result = 0;
+        }
+        registry_unlock(registry);
+        return result;
+}
+
+int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused) {
+        uint64_t *highest = &ledger_header(registry->ledger)->backings;
+        int in_force;
+        Node *node;
+
+        *unused = 0;
+        registry_lock(registry);
+        if ((uint64_t)backing_id > *highest)
+                registry_set(registry, highest, backing_id);
+        node = registry_node(registry, id);
+        if (!node || node->kept->handles == 0) {
+                in_force = -ESTALE;
+                *unused = backing_id;
+        } else if (node->kept->backing_id) {
+                in_force = node->kept->backing_id;
+                *unused = backing_id;
+        } else {
+                in_force = backing_id;
+                registry_set(registry, &node->kept->backing_id, backing_id);
+        }
+        registry_unlock(registry);
+        return in_force;
+}

@@ -1,0 +1,263 @@
+#include "requests.h"
+
+#include "descriptor.h"
+
+#include <string.h>
+
+/* As in the kernel's <linux/fuse.h>, which is not included beside libfuse's. */
+typedef struct Header {
+        uint32_t length; /* bytes; 0: we have emptied the buffer */
+        uint32_t opcode;
+        uint64_t unique;
+        uint64_t node;
+        uint32_t uid, gid, pid;
+        uint16_t extensions, padding;
+} Header;
+
+typedef struct Forget {
+        uint64_t node;
+        uint64_t lookups;
+} Forget;
+
+enum { FORGET = 2, BATCH_FORGET = 42 };
+
+#define RESENT (UINT64_C(1) << 63)
+
+/* How long a thread may take to note what it has received. */
+#define PATIENCE 100000 /* microseconds */
+
+/* How many servers may die with a request in hand, within how many microseconds. */
+#define DEATHS 10
+#define DEATHS_WITHIN G_USEC_PER_SEC
+
+struct Requests {
+        Ledger *ledger;
+        gint fresh; /* atomic: one has come that no dead server has had in hand */
+
+        GMutex lock;       /* protects what follows */
+        GArray *free;      /* numbers of slots */
+        GHashTable *left;  /* those of dead servers, by &slot->unique */
+        gint64 certain_at; /* when what is left is known to have been answered; 0: not known */
+};
+
+static void apply(Registry *registry, LedgerRequest *request, const Forget *forgets, uint64_t count) {
+        while (request->forgets < count) {
+                const Forget *forget = &forgets[request->forgets];
+
+                registry_forget(registry, forget->node, forget->lookups);
+        }
+}
+
+/* A server has died. Whose fault it was is not known: most requests are in hand for so short a time that it is seen soon. */
+static void note_death(LedgerRequest *request, uint64_t restarts) {
+        uint64_t now = g_get_monotonic_time();
+
+        if (request->begun != restarts)
+                return;
+        if (now - request->since > DEATHS_WITHIN) {
+                request->deaths = 0;
+                request->since = now;
+        }
+        request->deaths++;
+}
+
+bool requests_is_hopeless(const Requests *requests) {
+        const LedgerRequest *request = ledger_current(requests->ledger);
+
+        return request && request->deaths >= DEATHS;
+}
+
+/* Applies what a dead server has received and not applied. */
+static void apply_forgets(Requests *requests, Registry *registry, void *buffer) {
+        const Header *header = buffer;
+        const uint32_t *count = (const uint32_t *)(header + 1);
+        LedgerRequest *request;
+
+        if (!header->length || (header->opcode != FORGET && header->opcode != BATCH_FORGET))
+                return requests_clear_buffer(buffer);
+        requests_begin(requests, buffer);
+        request = ledger_current(requests->ledger);
+        if (requests_is_hopeless(requests)) {
+                g_warning("servers die of what the kernel forgets: some nodes stay known");
+        } else if (header->opcode == BATCH_FORGET) {
+                apply(registry, request, (const Forget *)(const void *)(count + 2), *count);
+        } else {
+                const Forget forget = { header->node, *(const uint64_t *)(const void *)(header + 1) };
+
+                apply(registry, request, &forget, 1);
+        }
+        requests_clear_buffer(buffer);
+        requests_end(requests);
+}
+
+Requests *requests_new(Ledger *ledger, Registry *registry) {
+        Requests *requests = g_new0(Requests, 1);
+        uint64_t buffers = ledger_header(ledger)->buffers;
+
+        requests->ledger = ledger;
+        g_mutex_init(&requests->lock);
+        requests->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        requests->left = g_hash_table_new(g_int64_hash, g_int64_equal);
+        for (uint64_t number = LEDGER_REQUESTS; number-- > 0;) {
+                LedgerRequest *slot = number < ledger_header(ledger)->requests ? ledger_request(ledger, number) : NULL;
+
+                if (slot && slot->unique)
+                        note_death(slot, ledger_header(ledger)->restarts);
+                if (slot && slot->unique)
+                        g_hash_table_insert(requests->left, &slot->unique, slot);
+                else
+                        g_array_append_val(requests->free, number);
+        }
+        for (uint64_t number = 0; number < buffers; number++)
+                apply_forgets(requests, registry, ledger_buffer(ledger, number));
+        return requests;
+}
+
+void requests_free(Requests *requests) {
+        if (!requests)
+                return;
+        g_array_unref(requests->free);
+        g_hash_table_unref(requests->left);
+        g_mutex_clear(&requests->lock);
+        g_free(requests);
+}
+
+void requests_clear_buffer(void *buffer) {
+        Header *header = buffer;
+
+        __atomic_store_n(&header->length, 0, __ATOMIC_RELEASE);
+}
+
+/* An empty slot; the lock is held. */
+static LedgerRequest *take_slot(Requests *requests) {
+        LedgerHeader *header = ledger_header(requests->ledger);
+        uint64_t number;
+
+        if (requests->free->len == 0)
+                g_error("there are too many requests in hand");
+        number = g_array_index(requests->free, uint64_t, requests->free->len - 1);
+        g_array_set_size(requests->free, requests->free->len - 1);
+        if (number >= header->requests)
+                ledger_publish(&header->requests, number + 1);
+        return ledger_request(requests->ledger, number);
+}
+
+bool requests_begin(Requests *requests, const void *buffer) {
+        const Header *header = buffer;
+        uint64_t unique = header->unique & ~RESENT;
+        bool forget = header->opcode == FORGET || header->opcode == BATCH_FORGET;
+        LedgerRequest *slot = NULL;
+        bool again;
+
+        if (!(header->unique & RESENT) && !forget)
+                g_atomic_int_set(&requests->fresh, 1);
+        g_mutex_lock(&requests->lock);
+        if (g_hash_table_size(requests->left) > 0 && (slot = g_hash_table_lookup(requests->left, &unique)))
+                g_hash_table_remove(requests->left, &unique);
+        again = slot;
+        if (!slot)
+                slot = take_slot(requests);
+        g_mutex_unlock(&requests->lock);
+        if (!again) {
+                memset(slot, 0, offsetof(LedgerRequest, looked_up));
+                ledger_publish(&slot->unique, unique);
+        }
+        ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
+        ledger_publish(&ledger_header(requests->ledger)->begun, unique);
+        ledger_set_current(requests->ledger, slot);
+        return again;
+}
+
+void requests_end(Requests *requests) {
+        LedgerRequest *request = ledger_current(requests->ledger);
+
+        if (request)
+                requests_end_left(requests, request);
+        ledger_set_current(requests->ledger, NULL);
+}
+
+LedgerRequest *requests_leave(Requests *requests) {
+        LedgerRequest *request = ledger_current(requests->ledger);
+
+        ledger_set_current(requests->ledger, NULL);
+        return request;
+}
+
+/* Whoever has the slot gives it back, with what it owns. */
+static void give_back(Requests *requests, LedgerRequest *request) {
+        uint64_t number = request - ledger_request(requests->ledger, 0);
+        int first = ledger_descriptor(request->descriptor[0]), second = ledger_descriptor(request->descriptor[1]);
+
+        ledger_publish(&request->unique, 0);
+        descriptor_clear(&first);
+        descriptor_clear(&second);
+        g_array_append_val(requests->free, number);
+}
+
+void requests_end_left(Requests *requests, LedgerRequest *request) {
+        g_mutex_lock(&requests->lock);
+        give_back(requests, request);
+        g_mutex_unlock(&requests->lock);
+}
+
+/* Whether a thread has received the request, and is about to look for its slot. */
+static bool has_arrived(const Requests *requests, uint64_t unique) {
+        uint64_t buffers = ledger_header(requests->ledger)->buffers;
+
+        for (uint64_t number = 0; number < buffers; number++) {
+                const Header *header = ledger_buffer(requests->ledger, number);
+
+                if (header->length && (header->unique & ~RESENT) == unique)
+                        return true;
+        }
+        return false;
+}
+
+bool requests_give_up(Requests *requests) {
+        GHashTableIter left;
+        gpointer value;
+        bool done;
+
+        g_mutex_lock(&requests->lock);
+        if (!requests->certain_at && g_atomic_int_get(&requests->fresh))
+                requests->certain_at = g_get_monotonic_time() + PATIENCE;
+        if (requests->certain_at && g_get_monotonic_time() >= requests->certain_at) {
+                g_hash_table_iter_init(&left, requests->left);
+                while (g_hash_table_iter_next(&left, NULL, &value)) {
+                        LedgerRequest *request = value;
+
+                        if (has_arrived(requests, request->unique))
+                                continue;
+                        g_hash_table_iter_remove(&left);
+                        give_back(requests, request);
+                }
+        }
+        done = g_hash_table_size(requests->left) == 0;
+        g_mutex_unlock(&requests->lock);
+        return done;
+}
+
+void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {
+        uint64_t slots = ledger_header(ledger)->requests;
+
+        for (uint64_t number = 0; number < slots; number++) {
+                const LedgerRequest *slot = ledger_request(ledger, number);
+
+                for (size_t i = 0; slot->unique && i < G_N_ELEMENTS(slot->descriptor); i++)
+                        if (slot->descriptor[i])
+                                found(data, ledger_descriptor(slot->descriptor[i]));
+        }
+}
+
+int requests_first_backing(const Ledger *ledger) {
+        uint64_t slots = ledger_header(ledger)->requests, first = 0;
+
+        for (uint64_t number = 0; number < slots; number++) {
+                LedgerRequest *slot = ledger_request(ledger, number);
+
+                if (slot->unique && slot->registering && (!first || slot->registering < first))
+                        first = slot->registering;
+                slot->registering = 0;
+        }
+        return first;
+}

@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * Requests in hand: each is carried out once, whatever happens to the server that has taken it. Knows nothing of libfuse, but
+ * what the kernel's requests look like.
+ *
+ * The kernel hands out again what a dead server has not answered, under the same number. So a request has a slot in the
+ * ledger, from before it is begun until after it is answered, with what it has counted and what it was about to change. When it
+ * comes again, the next server finds the slot by the number, takes back what was counted (operations_take_back()), and begins
+ * anew; an operation that changes names finds its intent, and sees by the pool whether the change has been made. Nobody else
+ * can have changed it meanwhile: the kernel keeps the directory locked until the answer.
+ *
+ * A slot whose request does not come again was of one that had been answered: what it counted stands. That is certain when the
+ * kernel has handed out a request that it has not handed out before, as those come first.
+ *
+ * Forgets have no answer, and do not come again. They are received where the next server can read them (ledger_buffer()),
+ * and applied by it, from the first that was not.
+ */
+
+#include "registry.h"
+
+typedef struct Requests Requests;
+
+/* With those that the ledger holds. registry (borrowed): where forgets that a dead server has received are applied. */
+Requests *requests_new(Ledger *ledger, Registry *registry);
+void requests_free(Requests *requests);
+
+/* Before a buffer is received into: what it held is done with. */
+void requests_clear_buffer(void *buffer);
+
+/* The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
+bool requests_begin(Requests *requests, const void *buffer);
+
+/* Whether server after server has died with the current one in hand: it is to be answered with an error, and named. */
+bool requests_is_hopeless(const Requests *requests);
+
+/* The thread's current one, if there is one still, is done with. */
+void requests_end(Requests *requests);
+
+/* Leaves the current one in hand, when it is answered from another thread; to be ended there. NULL: there is none. */
+LedgerRequest *requests_leave(Requests *requests);
+void requests_end_left(Requests *requests, LedgerRequest *request);
+
+/* Gives up what dead servers had answered, if that is certain now. Whether nothing more is to be given up. */
+bool requests_give_up(Requests *requests);
+
+/* The lowest backing id that a dead server may have got and not noted; 0: there is none. */
+int requests_first_backing(const Ledger *ledger);
+
+/* Calls back with each descriptor that requests of dead servers keep. */
+void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Requests, requests_free)

@@ -1,0 +1,16 @@
+#pragma once
+
+/* Descriptors that a dead server has left in the table. For server.c alone. */
+
+#include "handles.h"
+#include "requests.h"
+
+/* Whether it takes the descriptor over. */
+typedef bool (*ServerDescriptorsFound)(void *data, int fd);
+
+/*
+ * Closes all but the keeper's, the registry's, the handles' and the requests', and one more (or -1). found, unless it is NULL, is asked
+ * about each of them before.
+ */
+void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
+                              int one_more, ServerDescriptorsFound found, void *data);

@@ -1,0 +1,129 @@
+#include "server-session.h"
+
+#include "descriptor.h"
+
+#include <gio/gio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As in the kernel's <linux/fuse.h>; libfuse has none of this. */
+struct fuse_out_header {
+        uint32_t len; /* bytes, with the header */
+        int32_t error;
+        uint64_t unique;
+};
+#define NOTIFY_RESEND 7
+#define RESENT (UINT64_C(1) << 63)
+
+struct fuse_in_header {
+        uint32_t len; /* bytes, with the header */
+        uint32_t opcode;
+        uint64_t unique;
+        uint64_t nodeid;
+};
+
+static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
+
+static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) {
+        g_autofree char *message = g_strdup_vprintf(format, arguments);
+        GLogLevelFlags as = level <= FUSE_LOG_WARNING ? G_LOG_LEVEL_WARNING :
+                            level <= FUSE_LOG_INFO    ? G_LOG_LEVEL_INFO :
+                                                        G_LOG_LEVEL_DEBUG;
+
+        g_log(LOG_DOMAIN_LIBFUSE, as, "%s", g_strchomp(message));
+}
+
+static struct fuse_session *make(const ServerPlace *place, Operations *operations, GError **error) {
+        const Options *options = place->options;
+        struct fuse_args arguments = FUSE_ARGS_INIT(0, NULL);
+        struct fuse_session *session;
+
+        fuse_opt_add_arg(&arguments, "regionfs");
+        if (options->debug)
+                fuse_opt_add_arg(&arguments, "-d");
+        if (options->allow_root)
+                fuse_opt_add_arg(&arguments, "-oallow_root");
+        session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), operations);
+        operations->session = session;
+        fuse_opt_free_args(&arguments);
+        if (!session)
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse gives no session");
+        return session;
+}
+
+static bool take_channel(const ServerPlace *place, struct fuse_session *session, GError **error) {
+        char path[DESCRIPTOR_PATH_MAX];
+
+        g_snprintf(path, sizeof(path), "/dev/fd/%d", channel_take_fd(place->channel));
+        if (fuse_session_mount(session, path) == 0)
+                return true;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
+        return false;
+}
+
+/* Answers the first request, which settles with the kernel what both can do. Nothing else comes before it. */
+static bool receive_init(const ServerPlace *place, struct fuse_session *session) {
+        LedgerHeader *header = ledger_header(place->ledger);
+        struct fuse_buf request = { 0 };
+        int size;
+
+        do
+                size = fuse_session_receive_buf(session, &request);
+        while (size == -EINTR);
+        if (size > 0 && size <= LEDGER_INIT_MAX) {
+                memcpy(header->init, request.mem, size);
+                ledger_publish(&header->init_size, size);
+                fuse_session_process_buf(session, &request);
+        }
+        free(request.mem);
+        return size > 0 && size <= LEDGER_INIT_MAX;
+}
+
+/* This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores. */
+static bool repeat_init(const ServerPlace *place, struct fuse_session *session) {
+        LedgerHeader *header = ledger_header(place->ledger);
+        struct fuse_buf request = { .size = header->init_size, .mem = header->init, .mem_size = header->init_size };
+
+        fuse_session_process_buf(session, &request);
+        return true;
+}
+
+static bool initialize(const ServerPlace *place, struct fuse_session *session, GError **error) {
+        bool follows = ledger_header(place->ledger)->init_size;
+        bool good = follows ? repeat_init(place, session) : receive_init(place, session);
+
+        if (good && !fuse_session_exited(session))
+                return true;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the kernel and libfuse do not agree on a protocol");
+        return false;
+}
+
+struct fuse_session *server_session_new(const ServerPlace *place, Operations *operations, GError **error) {
+        struct fuse_session *session;
+
+        fuse_set_log_func(take_from_libfuse);
+        session = make(place, operations, error);
+        if (session && take_channel(place, session, error) && initialize(place, session, error))
+                return session;
+        if (session)
+                fuse_session_destroy(session);
+        return NULL;
+}
+
+void server_session_ask_again(struct fuse_session *session) {
+        const struct fuse_out_header message = { .len = sizeof(message), .error = NOTIFY_RESEND };
+
+        if (write(fuse_session_fd(session), &message, sizeof(message)) < 0 && errno != ENODEV && errno != ENOTCONN)
+                g_warning("the kernel does not repeat requests: what the last server has had in hand is not answered: %s",
+                          g_strerror(errno));
+}
+
+void server_session_refuse(struct fuse_session *session, const void *request) {
+        const struct fuse_in_header *header = request;
+        const struct fuse_out_header answer = { .len = sizeof(answer), .error = -EIO, .unique = header->unique };
+
+        g_warning("servers die of request %" PRIu64 " (operation %u on node %" PRIu64 "): it is answered with an error",
+                  header->unique & ~RESENT, header->opcode, header->nodeid);
+        if (write(fuse_session_fd(session), &answer, sizeof(answer)) < 0 && errno != ENOENT)
+                g_warning("cannot answer: %s", g_strerror(errno));
+}
