@@ -153,15 +153,17 @@ static int write_rule(const Query *query, const Rule *rule) {
                 if (result < 0)
                         return result;
         }
+        /* First: should we die, nobody is to end it before the request comes again. */
+        if (rule->lifetime == REGION_HANDLES)
+                registry_await_use(target->registry, target->id);
         result = region_write_policy(target->fd, &policy);
         if (result < 0)
                 return result;
         registry_note_policy(target->registry, target->id, &policy);
-        if (rule->lifetime != REGION_HANDLES)
+        if (rule->lifetime != REGION_HANDLES || !has_views_alone(target))
                 return 0;
-        if (!has_views_alone(target))
-                registry_await_use(target->registry, target->id);
-        else if (target->lifetimes)
+        registry_handle_used(target->registry, target->id);
+        if (target->lifetimes)
                 lifetimes_begin(target->lifetimes, target->id);
         return 0;
 }
@@ -319,8 +321,13 @@ static int change(const Query *query, const Attribute *attribute, const char *va
         if (result < 0)
                 return result;
         /* Copying programs write back what they have read: that is no change. */
-        if ((size_t)result == size && memcmp(present, value, size) == 0)
-                return 0;
+        if ((size_t)result == size && memcmp(present, value, size) == 0) {
+                if (!query->target->again || !attribute->set)
+                        return 0;
+                /* A length is set, but perhaps not told of; of rules more than the value may be missing. */
+                if (attribute->set == set_logical_length)
+                        return 1;
+        }
         return attribute->set ? attribute->set(query, value) : -EPERM;
 }
 

@@ -175,12 +175,14 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
         AttributeTarget target = target_of(req, id, fd);
         int result;
 
-        if (g_str_equal(name, REGIONFS_ATTRIBUTE_SOURCE))
-                result = operations_intend_adding(operations_of(req), target.source) && target.source ?
-                                 1 :
-                                 operations_set_source(req, id, fd, value, size);
-        else
+        target.again = operations_intend_adding(operations_of(req),
+                                                g_str_equal(name, REGIONFS_ATTRIBUTE_SOURCE) && target.source);
+        if (!g_str_equal(name, REGIONFS_ATTRIBUTE_SOURCE))
                 result = attributes_set(&target, name, value, size, flags);
+        else if (target.again && target.source)
+                result = 1;
+        else
+                result = operations_set_source(req, id, fd, value, size);
 
         if (result > 0)
                 reply_new_length(req, id, fd);
@@ -222,6 +224,7 @@ void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
         if (attributes_own(name)) {
                 AttributeTarget target = target_of(req, id, fd);
 
+                target.again = operations_intend_adding(operations, false);
                 return reply_result(req, attributes_remove(&target, name));
         }
         if (stored_owns(name))

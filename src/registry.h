@@ -106,7 +106,7 @@ typedef struct RegistryRelease {
         RegionPolicy policy; /* as last noted */
 } RegistryRelease;
 
-/* A handle that was added is its client's. */
+/* A handle that was added is its client's; or a view shows that there was one. */
 void registry_handle_used(Registry *registry, uint64_t id);
 
 /* Takes one handle off the node. */
