@@ -115,6 +115,7 @@ typedef struct LedgerRequest {
         uint64_t forgets;  /* that have been applied */
         uint64_t handle;   /* the id of a node on which it has counted a handle, or 0 */
         uint64_t writes;   /* of that handle */
+        uint64_t state;    /* that node's, when it was counted */
         uint64_t kept;     /* the id of a handle that is kept for it, or 0 */
         uint64_t released; /* the id of a node from which it has taken a handle, or 0 */
         uint64_t last;     /* that was the last one */

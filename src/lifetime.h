@@ -29,6 +29,8 @@
 #include "pool.h"
 #include "registry.h"
 
+#include <fcntl.h>
+
 typedef struct Lifetimes Lifetimes;
 
 /* A name of node id has gone from node id parent; both are known. From a thread of our own, without locks. */
@@ -53,6 +55,9 @@ void lifetimes_free(Lifetimes *lifetimes);
  * Returns at once.
  */
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
+
+/* Tells the descriptors of reports from all others (fcntl(2), F_GETFL). */
+#define LIFETIMES_REPORT_FLAG O_NOATIME
 
 /*
  * What fd (taken over, open for reading) is on is looked at, as if it had just been closed: also if this server dies from here

@@ -62,14 +62,12 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
                 return;
         give_up_backing(operations, release.backing_id);
         registry_backing_closed(operations->registry);
-        /* An open that was refused is no use that a region could end with. */
         if (release.last && release.used && release.policy.lifetime == REGION_HANDLES)
                 lifetimes_consider(operations->lifetimes, id);
 }
 
 void operations_take_back(const Operations *operations) {
         LedgerRequest *request = ledger_current(operations->ledger);
-        RegistryRelease release;
 
         while (request->lookups > 0)
                 registry_forget(operations->registry, request->looked_up[request->lookups - 1], 1);
@@ -81,8 +79,7 @@ void operations_take_back(const Operations *operations) {
                 ledger_publish(&request->kept, 0);
         }
         /* What it leaves is not considered: the request is about to use the region again. */
-        if (request->handle)
-                registry_handle_removed(operations->registry, request->handle, request->writes, &release);
+        registry_handle_taken_back(operations->registry, request);
         if (!request->released) {
                 give_up_backing(operations, request->backing);
                 registry_backing_closed(operations->registry);

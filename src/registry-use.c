@@ -47,6 +47,9 @@ static Node *find_included(Registry *registry, uint64_t id) {
         return node && !node_is(node, LEDGER_NODE_ENDED) ? node : NULL;
 }
 
+/* What a handle changes in a node's state, and takes back. */
+#define STATE_OF_USE ((uint64_t)(LEDGER_NODE_UNUSED | LEDGER_NODE_USED | LEDGER_NODE_RELEASED))
+
 int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *backing_id) {
         LedgerRequest *request = ledger_current(registry->ledger);
         int result = -ESTALE;
@@ -57,6 +60,7 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
         if (node) {
                 if (request) {
                         registry_set(registry, &request->writes, writes);
+                        registry_set(registry, &request->state, node->kept->state);
                         registry_set(registry, &request->handle, id);
                 }
                 registry_set(registry, &node->kept->handles, node->kept->handles + 1);
@@ -110,6 +114,19 @@ void registry_backing_closed(Registry *registry) {
                 ledger_publish(&request->backing, 0);
 }
 
+/* The node has lost a handle; the lock is held. */
+static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release) {
+        registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
+        registry_set(registry, &node->kept->handles, node->kept->handles - 1);
+        if (node->kept->handles > 0)
+                return;
+        *release = (RegistryRelease){ node->kept->backing_id, true, node_is(node, LEDGER_NODE_USED), node_policy(node) };
+        registry_set(registry, &node->kept->backing_id, 0);
+        /* An open that was refused is no use that a region could end with. */
+        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
+                       release->used && release->policy.lifetime == REGION_HANDLES);
+}
+
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
         LedgerRequest *request = ledger_current(registry->ledger);
         int result = -ESTALE;
@@ -121,20 +138,29 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
         if (has_released(request, id, node, release)) {
                 result = 0;
         } else if (node && node->kept->handles > 0) {
-                registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
-                registry_set(registry, &node->kept->handles, node->kept->handles - 1);
-                if (node->kept->handles == 0) {
-                        *release = (RegistryRelease){ node->kept->backing_id, true, node_is(node, LEDGER_NODE_USED),
-                                                      node_policy(node) };
-                        registry_set(registry, &node->kept->backing_id, 0);
-                        node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
-                                       release->policy.lifetime == REGION_HANDLES);
-                }
+                remove_handle(registry, node, writes, release);
                 note_release(registry, request, id, release);
                 result = 0;
         }
         registry_unlock(registry);
         return result;
+}
+
+void registry_handle_taken_back(Registry *registry, const LedgerRequest *request) {
+        RegistryRelease release = { 0 };
+        Node *node;
+
+        registry_lock(registry);
+        node = request->handle ? registry_node(registry, request->handle) : NULL;
+        if (node && node->kept->handles > 0) {
+                remove_handle(registry, node, request->writes, &release);
+                /* Others may have used it since. */
+                if (node->kept->handles == 0)
+                        registry_set(registry, &node->kept->state,
+                                     (node->kept->state & ~STATE_OF_USE) | (request->state & STATE_OF_USE));
+                note_release(registry, ledger_current(registry->ledger), node->id, &release);
+        }
+        registry_unlock(registry);
 }
 
 void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {

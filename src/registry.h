@@ -112,6 +112,9 @@ void registry_handle_used(Registry *registry, uint64_t id);
 /* Takes one handle off the node. */
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);
 
+/* The handle that the request has counted which the thread has in hand was no use of the region: its client never got it. */
+void registry_handle_taken_back(Registry *registry, const LedgerRequest *request);
+
 /* The backing id that the last handle left has been closed. */
 void registry_backing_closed(Registry *registry);
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);

@@ -309,8 +309,7 @@ static bool take_stray(void *data, int fd) {
         int flags = fcntl(fd, F_GETFL);
         struct stat st;
 
-        if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) != O_RDONLY || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-            st.st_dev != server->place->pool->device)
+        if (flags < 0 || !(flags & LIFETIMES_REPORT_FLAG) || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
                 return false;
         /* It may have died while it tried one: whoever opens the region would wait. */
         fcntl(fd, F_SETLEASE, F_UNLCK);

@@ -224,6 +224,66 @@ START_TEST(one_that_waits_for_its_first_use_is_not_after_it) {
 }
 END_TEST
 
+static bool may_have_ended(void) {
+        g_autoptr(GArray) ids = registry_in_doubt(registry, REGISTRY_MAY_HAVE_ENDED);
+
+        return ids->len > 0;
+}
+
+START_TEST(one_that_was_refused_has_not_ended) {
+        const RegionPolicy policy = { .lifetime = REGION_HANDLES };
+
+        registry_note_policy(registry, id, &policy);
+        add_handle(false);
+        ck_assert(remove_handle(false));
+        ck_assert(!may_have_ended());
+        add_handle(false);
+        registry_handle_used(registry, id);
+        ck_assert(!may_have_ended());
+        ck_assert(remove_handle(false));
+        ck_assert(may_have_ended());
+        add_handle(false);
+        ck_assert(!may_have_ended());
+        ck_assert(remove_handle(false));
+        ck_assert(may_have_ended());
+}
+END_TEST
+
+/* What a request has done that comes again, and is about to be done anew. */
+START_TEST(a_handle_that_is_taken_back_was_no_use) {
+        const RegionPolicy policy = { .lifetime = REGION_HANDLES };
+        LedgerRequest *request = ledger_request(ledger, 0);
+        int backing_id, unused;
+
+        registry_note_policy(registry, id, &policy);
+        registry_await_use(registry, id);
+        ledger_set_current(ledger, request);
+        ck_assert_int_eq(registry_handle_added(registry, id, true, &backing_id), 0);
+        registry_handle_used(registry, id);
+        registry_set_backing(registry, id, 17, &unused);
+        registry_handle_taken_back(registry, request);
+        ck_assert_uint_eq(request->backing, 17);
+        ck_assert(!may_have_ended());
+        ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), -EBUSY);
+        ck_assert_int_eq(try_excluding(REGISTRY_WITHOUT_HANDLES), 0);
+        /* There is none any more. */
+        registry_handle_taken_back(registry, request);
+        ledger_set_current(ledger, NULL);
+
+        /* Someone else has got one meanwhile. */
+        *request = (LedgerRequest){ 0 };
+        ledger_set_current(ledger, request);
+        add_handle(false);
+        ledger_set_current(ledger, NULL);
+        add_handle(false);
+        registry_handle_used(registry, id);
+        registry_handle_taken_back(registry, request);
+        ck_assert(remove_handle(false));
+        ck_assert(may_have_ended());
+        ck_assert_int_eq(try_excluding(REGISTRY_AFTER_USE), 0);
+}
+END_TEST
+
 /* With a reader, and with a writer. */
 static const struct {
         RegistryCondition condition;
@@ -362,6 +422,8 @@ int main(void) {
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, who_was_told_is_expected_for_a_while);
         tcase_add_test(tcase, one_that_waits_for_its_first_use_is_not_after_it);
+        tcase_add_test(tcase, one_that_was_refused_has_not_ended);
+        tcase_add_test(tcase, a_handle_that_is_taken_back_was_no_use);
         tcase_add_loop_test(tcase, conditions_are_about_handles, 0, G_N_ELEMENTS(conditions));
         tcase_add_test(tcase, policy_is_noted);
         tcase_add_test(tcase, held_nodes_stay_known);
