@@ -354,6 +354,25 @@ START_TEST(ends_are_not_lost) {
 }
 END_TEST
 
+/* Neither that it was made, nor that its opening was refused, is a use that a region could end with. */
+START_TEST(what_nobody_has_used_stays) {
+        must(mkdir(in_mount("d"), 0700));
+        must(setxattr(in_mount("d"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
+        must(mknod(in_mount("d/made"), S_IFREG | 0600, 0));
+        must(mknod(in_mount("d/refused"), S_IFREG | 0600, 0));
+        must(setxattr(in_mount("d/refused"), REGIONFS_ATTRIBUTE_SEALED, "1", 1, 0));
+        must_fail(open(in_mount("d/refused"), O_RDWR), EPERM);
+        crash(SIGKILL);
+        must(access(in_mount("d/refused"), F_OK));
+        g_usleep(50000);
+        must(access(in_mount("d/refused"), F_OK));
+        must(access(in_mount("d/made"), F_OK));
+        must(close(must_open(in_mount("d/refused"), O_RDONLY, 0)));
+        must(close(must_open(in_mount("d/made"), O_RDWR, 0)));
+        eventually(is_gone("d/refused") && is_gone("d/made"));
+}
+END_TEST
+
 START_TEST(seals_and_rules_go_on) {
         must_write(in_mount("a"), "final");
         /* The writer's handle is released behind its back. */
@@ -481,6 +500,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, locks_go_on);
         tcase_add_test(tests, lifetimes_go_on);
         tcase_add_test(tests, ends_are_not_lost);
+        tcase_add_test(tests, what_nobody_has_used_stays);
         tcase_add_test(tests, seals_and_rules_go_on);
         tcase_add_test(tests, names_may_change_around_it);
         tcase_add_test(tests, persisted_regions_go_on);

@@ -15,6 +15,9 @@
 #define USER 65534
 #define GROUP 65534
 
+/* How long something may take that is sure to happen soon. */
+#define PATIENCE_US (10 * G_USEC_PER_SEC)
+
 /* In the environment: the path of regionctl, so that shell commands find it too. */
 #define REGIONCTL "REGIONCTL"
 
@@ -173,6 +176,19 @@ void must_write(const char *path, const char *text) {
 
         ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
         must(close(fd));
+}
+
+void must_become_unused(const char *path) {
+        gint64 until = g_get_monotonic_time() + PATIENCE_US;
+
+        for (;;) {
+                g_autofree char *handles = must_get(path, REGIONFS_ATTRIBUTE_HANDLES);
+
+                if (g_str_equal(handles, "0"))
+                        return;
+                ck_assert_msg(g_get_monotonic_time() < until, "%s still has %s handles", path, handles);
+                g_usleep(1000);
+        }
 }
 
 void must_read(const char *path, const char *text) {

@@ -63,6 +63,9 @@ void must_write(const char *path, const char *text);
 /* Fails the test unless the file's contents are text. */
 void must_read(const char *path, const char *text);
 
+/* Waits until the daemon has heard that the region's last handle was closed, or fails the test. */
+void must_become_unused(const char *path);
+
 /* The value of an extended attribute as text, to be freed; fails the test if it has none. */
 char *must_get(const char *path, const char *name);
 

@@ -226,6 +226,7 @@ START_TEST(what_cannot_be_is_refused) {
         must_fail(set_source(in_mount("r"), file), EBUSY);
         ck_assert_int_eq(write(handle, "x", 1), 1);
         must(close(handle));
+        must_become_unused(in_mount("r"));
         must_fail(set_source(in_mount("r"), file), ENOTEMPTY);
         must_read(in_mount("r"), "x");
         must(truncate(in_mount("r"), 0));

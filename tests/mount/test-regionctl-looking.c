@@ -110,6 +110,7 @@ START_TEST(looking_ends_nothing) {
 
         must_write(in_mount("a"), "data");
         must(truncate(in_mount("a"), 4 << 20));
+        must_become_unused(in_mount("a"));
         must(setxattr(in_mount("a"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
         check_json("ls", "x[0][\"lifetime\"] == \"handles\"");
         check_json("stat a", "x[0][\"extents\"] is None and x[0][\"users\"] == []");
