@@ -47,14 +47,17 @@ Background *background_start(void) {
         return background;
 }
 
-void background_ready(Background *background) {
+void background_leave_streams(void) {
         auto_descriptor null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-        /* Not to keep a terminal or pipe open. */
         for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; fd++)
                 dup2(null, fd);
         if (null <= STDERR_FILENO)
                 null = -1;
+}
+
+void background_ready(Background *background) {
+        background_leave_streams();
         if (write(background->ready, "", 1) != 1)
                 g_warning("cannot tell that the mount is ready: %s", g_strerror(errno));
         descriptor_clear(&background->ready);

@@ -9,8 +9,11 @@ typedef struct Background Background;
 /* Splits off the daemon. Returns in the daemon alone; NULL with errno where there can be none. */
 Background *background_start(void);
 
-/* In the daemon: it is ready, the waiting process ends well; stdin, stdout and stderr are given up. */
+/* In the daemon: it is ready, the waiting process ends well, and the streams are left. */
 void background_ready(Background *background);
+
+/* Gives up stdin, stdout and stderr of the calling process, not to keep a terminal or pipe open. */
+void background_leave_streams(void);
 
 void background_free(Background *background);
 

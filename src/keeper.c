@@ -3,6 +3,7 @@
 #include "channel.h"
 #include "ledger.h"
 #include "namespaces.h"
+#include "notifier.h"
 #include "pool.h"
 #include "region.h"
 #include "server.h"
@@ -29,6 +30,8 @@ typedef struct Keeper {
         Namespaces *namespaces; /* owned; NULL: none */
         Ledger *ledger;         /* owned */
         Channel *channel;       /* owned */
+        Notifier *notifier;     /* owned */
+        pid_t notifies;         /* the notifier's process; 0: none */
         Background *background; /* borrowed, or NULL: none, or told already */
         uint64_t begun;         /* requests, when the last server died */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
@@ -36,6 +39,7 @@ typedef struct Keeper {
 } Keeper;
 
 static void keeper_clear(Keeper *keeper) {
+        notifier_free(keeper->notifier);
         channel_free(keeper->channel);
         ledger_free(keeper->ledger);
         namespaces_free(keeper->namespaces);
@@ -121,8 +125,35 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         keeper->ledger = ledger_new(error);
         if (!keeper->ledger || !count_regions(keeper, error))
                 return false;
+        keeper->notifier = notifier_new(error);
+        if (!keeper->notifier)
+                return false;
         take_signals(keeper);
         return mount(keeper, options, error);
+}
+
+/* With the signals blocked that end the program, as it is to end after the server. */
+static void start_notifier(Keeper *keeper) {
+        pid_t process = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+        keeper->notifies = MAX(process, 0);
+        if (process != 0)
+                return;
+        if (keeper->place.background) {
+                log_to_system(keeper->place.log);
+                background_leave_streams();
+        }
+        notifier_run(keeper->notifier, keeper->channel->fd);
+        _exit(EXIT_SUCCESS);
+}
+
+/* It does not end before it is asked to, unless someone ends it. */
+static void look_after_notifier(Keeper *keeper) {
+        if (keeper->notifies && waitpid(keeper->notifies, NULL, WNOHANG) == keeper->notifies) {
+                keeper->notifies = 0;
+                if (!ledger_header(keeper->ledger)->ending)
+                        start_notifier(keeper);
+        }
 }
 
 /* In the server: the keeper's death is to be told. A keeper that died before this was asked for is told as well. */
@@ -171,6 +202,7 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
                 if (signal == SIGCHLD) {
                         if (waitpid(server, &status, WNOHANG) == server)
                                 return status;
+                        look_after_notifier(keeper);
                 } else if (signal == SERVER_READY) {
                         tell_ready(keeper);
                 } else if (signal > 0) {
@@ -193,6 +225,7 @@ static void rest(Keeper *keeper) {
 static int serve(Keeper *keeper) {
         const LedgerHeader *header = ledger_header(keeper->ledger);
 
+        start_notifier(keeper);
         for (;;) {
                 pid_t server = start_server(keeper);
                 int status;
@@ -236,6 +269,7 @@ int keeper_run(const Options *options, Log *log, Background *background) {
                 .namespaces = keeper.namespaces,
                 .ledger = keeper.ledger,
                 .channel = keeper.channel,
+                .notifier = keeper.notifier,
                 .descriptors = server_descriptors_open(),
         };
         return serve(&keeper);

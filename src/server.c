@@ -95,12 +95,9 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
 
 /* A region's name went with its last handle: the kernel may not believe in it any longer. */
 static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char *name) {
-        Server *server = data;
-        int result = fuse_lowlevel_notify_delete(server->session, parent, id, name, strlen(name));
+        const Server *server = data;
 
-        /* It knew nothing of the name, or is about to end. */
-        if (result < 0 && result != -ENOENT && result != -ENOTCONN && result != -ENODEV)
-                g_warning("cannot tell the kernel that a name has gone: %s", g_strerror(-result));
+        notifier_tell(server->place->notifier, parent, id, name);
 }
 
 static bool start_lifetimes(Server *server, GError **error) {
@@ -418,11 +415,13 @@ static void server_free(Server *server) {
         if (!server)
                 return;
         give_reserve(server);
-        /* Before the workers: both may have to wait for them. */
+        /* Before the workers: all of them may have to wait for those. */
         if (server->lifetimes)
                 lifetimes_stop(server->lifetimes);
         if (server->refresher)
                 refresher_stop(server->refresher);
+        if (ledger_header(server->place->ledger)->ending)
+                notifier_end(server->place->notifier);
         workers_free(server->workers);
         lifetimes_free(server->lifetimes);
         refresher_free(server->refresher);

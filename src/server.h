@@ -6,6 +6,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "namespaces.h"
+#include "notifier.h"
 #include "options.h"
 
 #include <signal.h>
@@ -19,6 +20,7 @@ typedef struct ServerPlace {
         const Namespaces *namespaces; /* NULL: none */
         Ledger *ledger;
         Channel *channel;
+        const Notifier *notifier;
         GArray *descriptors; /* int: those of the keeper */
         int previous;        /* how the server before died, as of waitpid(2) */
 } ServerPlace;

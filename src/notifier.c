@@ -1,0 +1,125 @@
+#include "notifier.h"
+
+#include "descriptor.h"
+
+#include <gio/gio.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+/* How long the end may take. */
+#define PATIENCE_MS 10000
+
+struct Notifier {
+        int ours, theirs; /* owned: ends of a socket that keeps messages apart */
+};
+
+/* As in the kernel's <linux/fuse.h>. */
+typedef struct Header {
+        uint32_t length; /* bytes, with the header */
+        int32_t code;
+        uint64_t unique; /* 0: no answer to anything */
+} Header;
+
+typedef struct Gone {
+        uint64_t parent;
+        uint64_t node;
+        uint32_t name_length; /* bytes, without the NUL that follows the name */
+        uint32_t padding;
+} Gone;
+
+enum { NOTIFY_DELETE = 6 };
+
+/* What goes through the socket: this, or one byte to ask for the end and to confirm it. */
+typedef struct Message {
+        Gone gone;
+        char name[NAME_MAX + 1];
+} Message;
+
+Notifier *notifier_new(GError **error) {
+        Notifier *notifier;
+        int ends[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make a socket: %s",
+                            g_strerror(errno));
+                return NULL;
+        }
+        notifier = g_new0(Notifier, 1);
+        notifier->ours = ends[0];
+        notifier->theirs = ends[1];
+        return notifier;
+}
+
+void notifier_free(Notifier *notifier) {
+        if (!notifier)
+                return;
+        descriptor_clear(&notifier->ours);
+        descriptor_clear(&notifier->theirs);
+        g_free(notifier);
+}
+
+static void pass_on(int channel, Message *message) {
+        Header header = {
+                .length = sizeof(header) + sizeof(message->gone) + message->gone.name_length + 1,
+                .code = NOTIFY_DELETE,
+        };
+        const struct iovec parts[] = {
+                { .iov_base = &header, .iov_len = sizeof(header) },
+                { .iov_base = message, .iov_len = header.length - sizeof(header) },
+        };
+
+        /* It knew nothing of the name, or is about to end. */
+        if (writev(channel, parts, G_N_ELEMENTS(parts)) < 0 && errno != ENOENT && errno != ENOTCONN && errno != ENODEV)
+                g_warning("cannot tell the kernel that a name has gone: %s", g_strerror(errno));
+}
+
+/* Everything but these two and what stderr and its like are. */
+static void close_others(int one, int other) {
+        int low = MIN(one, other), high = MAX(one, other);
+
+        if (low > STDERR_FILENO + 1)
+                close_range(STDERR_FILENO + 1, low - 1, 0);
+        if (high > low + 1)
+                close_range(low + 1, high - 1, 0);
+        close_range(high + 1, ~0U, 0);
+}
+
+void notifier_run(Notifier *notifier, int channel) {
+        Message message;
+        ssize_t size;
+
+        close_others(notifier->theirs, channel);
+        notifier->ours = -1;
+        while ((size = recv(notifier->theirs, &message, sizeof(message), 0)) != 0) {
+                if (size == 1) {
+                        send(notifier->theirs, "", 1, MSG_NOSIGNAL);
+                        return;
+                }
+                if (size > 0)
+                        pass_on(channel, &message);
+                else if (errno != EINTR)
+                        return;
+        }
+}
+
+void notifier_tell(const Notifier *notifier, uint64_t parent, uint64_t id, const char *name) {
+        Message message = { .gone = { .parent = parent, .node = id, .name_length = strlen(name) } };
+
+        g_strlcpy(message.name, name, sizeof(message.name));
+        if (send(notifier->ours, &message, offsetof(Message, name) + message.gone.name_length + 1, MSG_NOSIGNAL) < 0)
+                g_warning("cannot have the kernel told that a name has gone: %s", g_strerror(errno));
+}
+
+void notifier_end(const Notifier *notifier) {
+        struct pollfd answer = { .fd = notifier->ours, .events = POLLIN };
+        char byte;
+
+        /* Its answer may be there, where there was no keeper any more to start another one. */
+        if (send(notifier->ours, "", 1, MSG_NOSIGNAL) < 0 || poll(&answer, 1, PATIENCE_MS) <= 0 ||
+            recv(notifier->ours, &byte, 1, MSG_DONTWAIT) < 0)
+                g_warning("names that have gone may not have been forgotten");
+}

@@ -1,0 +1,36 @@
+#pragma once
+
+/*
+ * The notifier: tells the kernel of names that have gone without its asking. A process of its own, beside the servers.
+ *
+ * To take a name out of its memory the kernel waits for the directory's lock, and cannot be killed meanwhile. Whoever holds
+ * the lock may be waiting for an answer of the server: so the thread that tells must not belong to it. A server that is killed
+ * would not die before the lock is free, and the lock not be free before the next server answers.
+ *
+ * What is told goes through a socket. It stays there when a server dies, and when the notifier is killed: the keeper starts
+ * another. The notifier has a table of descriptors to itself, with nothing in it but its end of the socket and the channel,
+ * so it ends when keeper and server are gone, and the channel with it.
+ */
+
+#include <glib.h>
+#include <stdint.h>
+
+typedef struct Notifier Notifier;
+
+/* The socket alone. NULL with error where there is none. */
+Notifier *notifier_new(GError **error);
+void notifier_free(Notifier *notifier);
+
+/* Passes on what is told over channel, a descriptor of /dev/fuse, until it is asked to end. For a process of its own. */
+void notifier_run(Notifier *notifier, int channel);
+
+/*
+ * The node with that id (as the kernel knows it) has lost the name in the directory with id parent. Returns when the
+ * notifier is sure to learn it, and not when the kernel has: from any thread, without locks.
+ */
+void notifier_tell(const Notifier *notifier, uint64_t parent, uint64_t id, const char *name);
+
+/* Has the notifier end, when the kernel knows all that was told. To be called as long as requests are answered. */
+void notifier_end(const Notifier *notifier);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Notifier, notifier_free)
