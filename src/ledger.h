@@ -138,8 +138,9 @@ typedef struct LedgerRequest {
 
 /* A region that is being ended: what the next server has to tell of it. */
 typedef struct LedgerEnd {
-        uint64_t node;  /* 0: none */
-        uint64_t names; /* that have been removed, but perhaps the last one */
+        uint64_t node;       /* id; 0: none */
+        uint64_t descriptor; /* owned, as of ledger_note_descriptor(): open on the region, or 0 */
+        uint64_t names;      /* that have been removed, but perhaps the last one */
         struct {
                 uint64_t parent; /* id of the directory's node, or 0 */
                 char name[LEDGER_NAME_SIZE];

@@ -122,3 +122,48 @@ bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *
         g_warning("cannot find the name of a region that has ended (inode %" PRIu64 ")", (uint64_t)ref->inode);
         return false;
 }
+
+/* Whether the name, which may not have been removed, means another node now, or nothing. */
+static bool has_gone(const Pool *pool, Registry *registry, uint64_t parent, const char *name, ino_t inode) {
+        auto_descriptor directory = -1;
+        struct stat st;
+        PoolRef ref;
+
+        if (registry_resolve(registry, parent, &ref) < 0)
+                return false;
+        directory = pool_open(pool, &ref, O_PATH);
+        return directory >= 0 && (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != inode);
+}
+
+/* The last name has gone. */
+static void note_over(const Pool *pool, Registry *registry, Ledger *ledger, int fd) {
+        LedgerEnd *end = ledger_end(ledger);
+        g_auto(PoolRef) ref = POOL_REF_INIT;
+        auto_descriptor pin = -1;
+        struct stat st;
+
+        if (pool_identify(pool, fd, &ref, &st) < 0)
+                return;
+        ledger_set_current(ledger, &end->request);
+        if (!pool->by_handle && (pin = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+                registry_unlinked(registry, &ref, &pin);
+        registry_region_gone(registry, &ref);
+        registry_include(registry, end->node, true);
+        ledger_set_current(ledger, NULL);
+}
+
+void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data) {
+        LedgerEnd *end = ledger_end(ledger);
+        int fd = end->node ? ledger_descriptor(end->descriptor) : -1;
+        struct stat st;
+
+        if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return;
+        if (end->names > 0 && st.st_nlink == 0)
+                note_over(pool, registry, ledger, fd);
+        for (uint64_t i = 0; i < end->names; i++)
+                if (has_gone(pool, registry, end->removed[i].parent, end->removed[i].name, st.st_ino))
+                        name_gone(data, end->removed[i].parent, end->node, end->removed[i].name);
+        ledger_publish(&end->node, 0);
+        descriptor_clear(&fd);
+}

@@ -2,6 +2,7 @@
 
 /* Taking away the names of a region that has ended. For lifetime.c alone. */
 
+#include "lifetime.h"
 #include "pool.h"
 #include "registry.h"
 
@@ -21,3 +22,9 @@ GArray *lifetime_names_new(void);
  */
 bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *ref, int file, LedgerEnd *end,
                            GArray *gone);
+
+/*
+ * Tells, and counts, what a dead server has removed of a region that it was ending. What it has left of it is looked at again
+ * like all that it may not have finished. Before any other region is ended.
+ */
+void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data);

@@ -81,6 +81,7 @@ static void begin_end(const Lifetimes *lifetimes, uint64_t id) {
         LedgerEnd *end = ledger_end(lifetimes->ledger);
 
         end->names = 0;
+        end->descriptor = 0;
         end->request = (LedgerRequest){ 0 };
         ledger_publish(&end->node, id);
         ledger_set_current(lifetimes->ledger, &end->request);
@@ -101,7 +102,7 @@ typedef enum Outcome {
  */
 static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, bool now) {
         g_autoptr(GArray) gone = lifetime_names_new();
-        auto_descriptor fd = -1;
+        auto_descriptor fd = -1, pin = -1;
         bool ended = false;
         int over = 0;
         PoolRef ref;
@@ -115,12 +116,13 @@ static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, boo
         if (registry_resolve(lifetimes->registry, id, &ref) == 0) {
                 /* It also keeps the reference good when the names are gone. */
                 fd = pool_open(lifetimes->pool, &ref, O_PATH);
+                ledger_publish(&ledger_end(lifetimes->ledger)->descriptor, ledger_note_descriptor(fd));
                 over = fd >= 0 ? is_over(fd, file) : 0;
                 ended = over == 1 && lifetime_names_remove(lifetimes->pool, lifetimes->registry, &ref, fd,
                                                            ledger_end(lifetimes->ledger), gone);
                 /* Without handles, its inode number must not be used again as long as the node is known. */
-                if (gone->len && !lifetimes->pool->by_handle)
-                        registry_unlinked(lifetimes->registry, &ref, &fd);
+                if (gone->len && !lifetimes->pool->by_handle && (pin = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+                        registry_unlinked(lifetimes->registry, &ref, &pin);
                 if (ended && gone->len)
                         registry_region_gone(lifetimes->registry, &ref);
         }
@@ -329,6 +331,7 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, b
         lifetimes->name_gone = name_gone;
         lifetimes->data = data;
         lifetimes->reports = -1;
+        lifetime_names_take_over(pool, registry, ledger, name_gone, data);
         lifetimes->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (lifetimes->wake >= 0 && passthrough)
                 lifetimes->reports = open_reports(ledger);

@@ -67,6 +67,8 @@ void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Regis
         registry_descriptors(registry, add, needed);
         handles_descriptors(handles, add, needed);
         requests_descriptors(ledger, add, needed);
+        if (ledger_end(ledger)->node)
+                add(needed, ledger_descriptor(ledger_end(ledger)->descriptor));
         g_array_sort(needed, compare);
         for (guint i = 0; i < needed->len; i++) {
                 int fd = g_array_index(needed, int, i);

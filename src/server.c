@@ -40,7 +40,6 @@ typedef struct Server {
         Lifetimes *lifetimes;         /* owned */
         Refresher *refresher;         /* owned */
         GArray *strays;               /* owned: descriptors (int) of regions to look at again */
-        LedgerEnd *end;               /* owned: to be told, or NULL */
         Operations operations;
         Workers *workers;             /* owned */
         int signals;                  /* owned: signalfd */
@@ -142,38 +141,6 @@ static void find_sources(Server *server) {
         }
 }
 
-/*
- * A region that the dead server was ending: unless it is there still, its names and its end are to be told. Before any other
- * is ended.
- */
-static void take_end(Server *server) {
-        const Pool *pool = server->place->pool;
-        LedgerEnd *end = ledger_end(server->place->ledger);
-        auto_descriptor fd = -1;
-        struct stat st;
-        PoolRef ref;
-
-        if (!end->node || !end->names)
-                return;
-        if (registry_resolve(server->registry, end->node, &ref) == 0)
-                fd = pool_open(pool, &ref, O_PATH);
-        if (fd >= 0 && fstatat(fd, "", &st, AT_EMPTY_PATH) == 0 && st.st_nlink > 0)
-                return;
-        if (!end->request.gone)
-                registry_regions_changed(server->registry, -1);
-        ledger_publish(&end->request.gone, 1);
-        registry_include(server->registry, end->node, true);
-        server->end = g_memdup2(end, sizeof(*end));
-}
-
-static void tell_end(Server *server) {
-        for (uint64_t i = 0; server->end && i < server->end->names; i++)
-                if (server->end->removed[i].parent)
-                        take_gone_name(server, server->end->removed[i].parent, server->end->node,
-                                       server->end->removed[i].name);
-        g_clear_pointer(&server->end, g_free);
-}
-
 /* What the dead server may have left undone. */
 static void settle_doubts(Server *server) {
         g_autoptr(GArray) ids = registry_in_doubt(server->registry, REGISTRY_MAY_HAVE_ENDED);
@@ -210,7 +177,6 @@ static bool follow(Server *server, GError **error) {
         server->operations.passthrough = ledger_header(server->place->ledger)->passthrough;
         find_sources(server);
         give_up_backings(server);
-        take_end(server);
         return start_lifetimes(server, error);
 }
 
@@ -461,7 +427,6 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
         if (!server)
                 return NULL;
         settle_doubts(server);
-        tell_end(server);
         if (WIFSIGNALED(place->previous))
                 g_message("the server died by signal %d (%s): this one goes on in its place", WTERMSIG(place->previous),
                           strsignal(WTERMSIG(place->previous)));
