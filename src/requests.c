@@ -253,11 +253,17 @@ int requests_first_backing(const Ledger *ledger) {
         uint64_t slots = ledger_header(ledger)->requests, first = 0;
 
         for (uint64_t number = 0; number < slots; number++) {
-                LedgerRequest *slot = ledger_request(ledger, number);
+                const LedgerRequest *slot = ledger_request(ledger, number);
 
                 if (slot->unique && slot->registering && (!first || slot->registering < first))
                         first = slot->registering;
-                slot->registering = 0;
         }
         return first;
+}
+
+void requests_backings_given_up(const Ledger *ledger) {
+        uint64_t slots = ledger_header(ledger)->requests;
+
+        for (uint64_t number = 0; number < slots; number++)
+                ledger_publish(&ledger_request(ledger, number)->registering, 0);
 }

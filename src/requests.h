@@ -47,6 +47,9 @@ bool requests_give_up(Requests *requests);
 /* The lowest backing id that a dead server may have got and not noted; 0: there is none. */
 int requests_first_backing(const Ledger *ledger);
 
+/* There is none any more. Before requests are begun. */
+void requests_backings_given_up(const Ledger *ledger);
+
 /* Calls back with each descriptor that requests of dead servers keep. */
 void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
 

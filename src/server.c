@@ -168,8 +168,11 @@ static void give_up_backings(Server *server) {
         for (int id = first; id < next; id++)
                 if (!registry_has_backing(server->registry, id))
                         backing_close(channel, id);
-        if (next > 0)
-                backing_close(channel, next);
+        if (next <= 0)
+                return;
+        backing_close(channel, next);
+        /* Not before, as this server may die too. */
+        requests_backings_given_up(server->place->ledger);
 }
 
 /* Goes on in the mode of the dead server. */

@@ -1,5 +1,5 @@
 /* The server dies, and nobody notices. */
-#include "fixture.h"
+#include "crash.h"
 
 #include <dirent.h>
 #include <regionfs/regionfs.h>
@@ -13,25 +13,6 @@
 
 #define PAGE 4096
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 2000, "%s does not come true", #condition);                            \
-                        g_usleep(5000);                                                                                \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
-/* The server dies; returns when it is dead. */
-static void crash(int signal) {
-        pid_t server = fixture_server();
-
-        must(kill(server, signal));
-        eventually(kill(server, 0) < 0 && errno == ESRCH);
-}
-
 static void check_value(const char *path, const char *name, const char *wanted) {
         g_autofree char *value = must_get(path, name);
 
@@ -42,12 +23,6 @@ static bool has_value(const char *path, const char *name, const char *wanted) {
         g_autofree char *value = must_get(path, name);
 
         return g_str_equal(value, wanted);
-}
-
-static bool has_logged(const char *words) {
-        g_autofree char *log = fixture_log();
-
-        return strstr(log, words);
 }
 
 static void check_contents(int fd, const char *text) {
@@ -471,24 +446,8 @@ START_TEST(nothing_is_left_over) {
 }
 END_TEST
 
-START_TEST(the_server_goes_on_without_its_keeper) {
-        pid_t server = fixture_server();
-
-        must_write(in_mount("a"), "text");
-        must(kill(fixture_daemon(), SIGKILL));
-        must(waitpid(fixture_daemon(), NULL, 0));
-        must_read(in_mount("a"), "text");
-        must_write(in_mount("b"), "more");
-        eventually(has_logged("the keeper has died"));
-        must(kill(server, SIGTERM));
-        eventually(kill(server, 0) < 0);
-        ck_assert_int_ne(run_command(NULL, "grep -q ' %s ' /proc/mounts", fixture_mountpoint()), 0);
-        fixture_remove();
-}
-END_TEST
-
 static void add(Suite *suite) {
-        TCase *tests = add_case(suite, "restart"), *alone = tcase_create("alone");
+        TCase *tests = add_case(suite, "restart");
 
         tcase_add_test(tests, names_and_contents_are_there);
         tcase_add_test(tests, handles_go_on);
@@ -505,9 +464,6 @@ static void add(Suite *suite) {
         tcase_add_test(tests, names_may_change_around_it);
         tcase_add_test(tests, persisted_regions_go_on);
         tcase_add_test(tests, nothing_is_left_over);
-        tcase_add_checked_fixture(alone, fixture_begin, NULL);
-        tcase_add_test(alone, the_server_goes_on_without_its_keeper);
-        suite_add_tcase(suite, alone);
 }
 
 int main(int argc, char **argv) {

@@ -273,6 +273,23 @@ START_TEST(it_may_die_at_any_time) {
 }
 END_TEST
 
+/* Of the requests in hand; as long as they have not been looked for to the end. */
+START_TEST(backing_ids_in_the_making_are_known) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+
+        ck_assert_int_eq(requests_first_backing(ledger), 0);
+        for (unsigned i = 0; i < 4; i++)
+                *ledger_request(ledger, i) = (LedgerRequest){ .unique = i, .registering = 10 - i };
+        ledger_request(ledger, 3)->registering = 0;
+        ledger_header(ledger)->requests = 4;
+        ck_assert_int_eq(requests_first_backing(ledger), 8);
+        ck_assert_int_eq(requests_first_backing(ledger), 8);
+        requests_backings_given_up(ledger);
+        ck_assert_int_eq(requests_first_backing(ledger), 0);
+        ck_assert_uint_eq(ledger_request(ledger, 2)->unique, 2);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("ledger");
         TCase *tcase = unit_case(suite, "ledger");
@@ -283,6 +300,7 @@ int main(void) {
         tcase_add_test(tcase, handles_are_found_again);
         tcase_add_test(tcase, a_request_that_comes_again_is_known);
         tcase_add_test(tcase, forgets_are_applied_by_the_next);
+        tcase_add_test(tcase, backing_ids_in_the_making_are_known);
         tcase_add_test(tcase, it_may_die_at_any_time);
         return unit_main(suite);
 }
