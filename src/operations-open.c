@@ -69,6 +69,12 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
 void operations_take_back(const Operations *operations) {
         LedgerRequest *request = ledger_current(operations->ledger);
 
+        /* As long as the node is known. What it leaves is not considered: the request is about to use the region again. */
+        registry_handle_taken_back(operations->registry, request);
+        if (!request->released) {
+                give_up_backing(operations, request->backing);
+                registry_backing_closed(operations->registry);
+        }
         while (request->lookups > 0)
                 registry_forget(operations->registry, request->looked_up[request->lookups - 1], 1);
         if (request->made)
@@ -77,12 +83,6 @@ void operations_take_back(const Operations *operations) {
                 handles_drop_file(operations->handles, request->kept);
                 handles_drop_directory(operations->handles, request->kept);
                 ledger_publish(&request->kept, 0);
-        }
-        /* What it leaves is not considered: the request is about to use the region again. */
-        registry_handle_taken_back(operations->registry, request);
-        if (!request->released) {
-                give_up_backing(operations, request->backing);
-                registry_backing_closed(operations->registry);
         }
 }
 
