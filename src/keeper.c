@@ -7,6 +7,7 @@
 #include "pool.h"
 #include "region.h"
 #include "server.h"
+#include "watchdog.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -32,6 +33,7 @@ typedef struct Keeper {
         Channel *channel;       /* owned */
         Notifier *notifier;     /* owned */
         pid_t notifies;         /* the notifier's process; 0: none */
+        Watchdog *watchdog;     /* owned; NULL: none */
         Background *background; /* borrowed, or NULL: none, or told already */
         uint64_t begun;         /* requests, when the last server died */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
@@ -40,6 +42,7 @@ typedef struct Keeper {
 
 static void keeper_clear(Keeper *keeper) {
         notifier_free(keeper->notifier);
+        watchdog_free(keeper->watchdog);
         channel_free(keeper->channel);
         ledger_free(keeper->ledger);
         namespaces_free(keeper->namespaces);
@@ -163,6 +166,16 @@ static void watch_keeper(pid_t keeper) {
                 raise(SERVER_ORPHANED);
 }
 
+/* In the server: those that the keeper alone waits for. */
+static void unblock_own_signals(void) {
+        sigset_t own;
+
+        sigemptyset(&own);
+        sigaddset(&own, SIGCHLD);
+        sigaddset(&own, SERVER_READY);
+        sigprocmask(SIG_UNBLOCK, &own, NULL);
+}
+
 /*
  * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
  * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
@@ -175,8 +188,9 @@ static pid_t start_server(Keeper *keeper) {
 
         if (server != 0)
                 return server;
-        sigprocmask(SIG_UNBLOCK, &keeper->signals, NULL);
+        /* Those that both take stay blocked all the time: one that came in between would be the server's death. */
         server_block_signals();
+        unblock_own_signals();
         watch_keeper(parent);
         status = server_main(&keeper->place);
         /* Nobody else is left to remove it. */
@@ -193,12 +207,24 @@ static void tell_ready(Keeper *keeper) {
         background_ready(g_steal_pointer(&keeper->background));
 }
 
+/* -1: the watchdog is to look. */
+static int wait_for_signal(const Keeper *keeper) {
+        struct timespec interval;
+
+        if (!keeper->watchdog)
+                return sigwaitinfo(&keeper->signals, NULL);
+        interval = watchdog_interval(keeper->watchdog);
+        return sigtimedwait(&keeper->signals, NULL, &interval);
+}
+
 /* Until the server has died; returns how, as of waitpid(2). */
 static int wait_for_server(Keeper *keeper, pid_t server) {
         int signal, status;
 
         for (;;) {
-                signal = sigwaitinfo(&keeper->signals, NULL);
+                signal = wait_for_signal(keeper);
+                if (keeper->watchdog && watchdog_look(keeper->watchdog, g_get_monotonic_time()))
+                        kill(server, SIGKILL);
                 if (signal == SIGCHLD) {
                         if (waitpid(server, &status, WNOHANG) == server)
                                 return status;
@@ -234,7 +260,11 @@ static int serve(Keeper *keeper) {
                         g_printerr("regionfs: cannot start a server: %s\n", g_strerror(errno));
                         return EXIT_FAILURE;
                 }
+                if (keeper->watchdog)
+                        watchdog_begin(keeper->watchdog);
                 status = wait_for_server(keeper, server);
+                if (keeper->watchdog)
+                        watchdog_end(keeper->watchdog);
                 tell_ready(keeper);
                 if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
                         /* It has taken the mount away. */
@@ -261,6 +291,8 @@ int keeper_run(const Options *options, Log *log, Background *background) {
         /* Not to keep any directory busy. */
         if (background && chdir("/") < 0)
                 g_warning("cannot leave the working directory: %s", g_strerror(errno));
+        if (options->watchdog)
+                keeper.watchdog = watchdog_new(keeper.ledger, keeper.channel->fd, options->watchdog);
         keeper.place = (ServerPlace){
                 .options = options,
                 .log = log,
@@ -271,6 +303,7 @@ int keeper_run(const Options *options, Log *log, Background *background) {
                 .channel = keeper.channel,
                 .notifier = keeper.notifier,
                 .descriptors = server_descriptors_open(),
+                .watchdog = keeper.watchdog,
         };
         return serve(&keeper);
 }

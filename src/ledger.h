@@ -41,6 +41,7 @@ typedef struct LedgerHeader {
         uint64_t nodes;       /* slots up to here have been used; none behind */
         uint64_t handles;     /* the same */
         uint64_t serving;     /* a server takes requests, or did before it died */
+        uint64_t server;      /* that takes requests, or did: the restarts in its life, and 1 */
         uint64_t ready;       /* the mount has answered once: whoever started us has been told, or is about to be */
         uint64_t ending;      /* a server has begun to end the mount */
         uint64_t restarts;    /* how many servers have been replaced */
@@ -124,6 +125,9 @@ typedef struct LedgerRequest {
         uint64_t begun;    /* in the life of which server: the header's restarts then, and 1 */
         uint64_t deaths;   /* of servers, with it in hand, one soon after the other */
         uint64_t since;    /* when the first of them died: monotonic, microseconds */
+        uint64_t hangs;    /* servers that were killed because it got no further: see watchdog.h */
+        uint64_t operation; /* the kernel's number of what is asked */
+        uint64_t node;     /* and of whom, by id */
         uint64_t made;     /* it has counted a region */
         uint64_t gone;     /* it has taken one off */
         uint64_t intent;   /* LedgerIntent; stored after what belongs to it */

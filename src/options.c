@@ -41,6 +41,7 @@ static const char help[] =
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
         "  namespaces            directories Global, of all users, and Local, of each user's own\n"
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
+        "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
@@ -213,6 +214,15 @@ static bool parse_max_threads(Options *options, const char *value, GError **erro
         return true;
 }
 
+static bool parse_watchdog(Options *options, const char *value, GError **error) {
+        guint64 number;
+
+        if (!g_ascii_string_to_unsigned(value, 10, 1, 24 * 60 * 60, &number, NULL))
+                return refuse(error, "watchdog", value, "it takes a whole number of seconds from 1 to 86400");
+        options->watchdog = number;
+        return true;
+}
+
 static bool refuse_clone_fd(Options *options, const char *value, GError **error) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option clone_fd is not allowed: all threads read one channel; max_threads=N says how many");
@@ -249,6 +259,7 @@ static const struct {
         { "namespaces", parse_namespaces },
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
+        { "watchdog=", parse_watchdog },
         { "clone_fd", refuse_clone_fd },
         { "auto_unmount", refuse_auto_unmount },
         { "max_idle_threads=", parse_nothing }, /* idle threads cost nothing, and are kept */

@@ -17,6 +17,7 @@ typedef struct Options {
         bool debug;
         bool allow_root;
         unsigned max_threads;  /* 0: unset */
+        unsigned watchdog;     /* seconds; 0: none */
         bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
         bool namespaces;

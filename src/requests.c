@@ -30,6 +30,9 @@ enum { FORGET = 2, BATCH_FORGET = 42 };
 #define DEATHS 10
 #define DEATHS_WITHIN G_USEC_PER_SEC
 
+/* How many may hang in it. */
+#define HANGS 3
+
 struct Requests {
         Ledger *ledger;
         gint fresh; /* atomic: one has come that no dead server has had in hand */
@@ -64,7 +67,7 @@ static void note_death(LedgerRequest *request, uint64_t restarts) {
 bool requests_is_hopeless(const Requests *requests) {
         const LedgerRequest *request = ledger_current(requests->ledger);
 
-        return request && request->deaths >= DEATHS;
+        return request && (request->deaths >= DEATHS || request->hangs >= HANGS);
 }
 
 /* Applies what a dead server has received and not applied. */
@@ -128,6 +131,16 @@ void requests_clear_buffer(void *buffer) {
         __atomic_store_n(&header->length, 0, __ATOMIC_RELEASE);
 }
 
+uint64_t requests_in_buffer(const void *buffer, uint64_t *operation, uint64_t *node) {
+        const Header *header = buffer;
+
+        if (!__atomic_load_n(&header->length, __ATOMIC_ACQUIRE))
+                return 0;
+        *operation = header->opcode;
+        *node = header->node;
+        return header->unique & ~RESENT;
+}
+
 /* An empty slot; the lock is held. */
 static LedgerRequest *take_slot(Requests *requests) {
         LedgerHeader *header = ledger_header(requests->ledger);
@@ -160,6 +173,8 @@ bool requests_begin(Requests *requests, const void *buffer) {
         g_mutex_unlock(&requests->lock);
         if (!again) {
                 memset(slot, 0, offsetof(LedgerRequest, looked_up));
+                slot->operation = header->opcode;
+                slot->node = header->node;
                 ledger_publish(&slot->unique, unique);
         }
         ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);

@@ -28,10 +28,13 @@ void requests_free(Requests *requests);
 /* Before a buffer is received into: what it held is done with. */
 void requests_clear_buffer(void *buffer);
 
+/* The number of the request that a buffer holds, as any process sees it; 0: none. What it asks, and of which node. */
+uint64_t requests_in_buffer(const void *buffer, uint64_t *operation, uint64_t *node);
+
 /* The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
 bool requests_begin(Requests *requests, const void *buffer);
 
-/* Whether server after server has died with the current one in hand: it is to be answered with an error, and named. */
+/* Whether server after server has died, or was killed as it hung, with the current one in hand: it is to be answered with an error, and named. */
 bool requests_is_hopeless(const Requests *requests);
 
 /* The thread's current one, if there is one still, is done with. */

@@ -184,6 +184,8 @@ static bool follow(Server *server, GError **error) {
 }
 
 static bool start(Server *server, GError **error) {
+        LedgerHeader *header = ledger_header(server->place->ledger);
+
         server->session = server_session_new(server->place, &server->operations, error);
         if (!server->session || !learn_device(server, error) ||
             !(server->follows ? follow(server, error) : begin(server, error)))
@@ -192,7 +194,8 @@ static bool start(Server *server, GError **error) {
         if (server->follows)
                 server_session_ask_again(server->session);
         /* Clients may go on from here: whatever happens to this server, there is to be another. */
-        ledger_publish(&ledger_header(server->place->ledger)->serving, 1);
+        ledger_publish(&header->serving, 1);
+        ledger_publish(&header->server, header->restarts + 1);
         server->workers = workers_new(&server->operations, server->place->ledger, server->requests,
                                       server->place->options->max_threads, error);
         return server->workers;
@@ -421,11 +424,14 @@ static Server *open_mount(const ServerPlace *place, GError **error) {
 
 static Server *reopen_mount(const ServerPlace *place, GError **error) {
         LedgerHeader *header = ledger_header(place->ledger);
+        g_autofree char *killed = place->watchdog ? watchdog_explain(place->watchdog) : NULL;
         g_autoptr(Server) server = NULL;
 
         ledger_publish(&header->restarts, header->restarts + 1);
         if (place->background && header->ready)
                 log_to_system(place->log);
+        if (killed)
+                g_warning("%s", killed);
         server = server_new(place, error);
         if (!server)
                 return NULL;

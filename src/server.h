@@ -8,6 +8,7 @@
 #include "namespaces.h"
 #include "notifier.h"
 #include "options.h"
+#include "watchdog.h"
 
 #include <signal.h>
 
@@ -23,6 +24,7 @@ typedef struct ServerPlace {
         const Notifier *notifier;
         GArray *descriptors; /* int: those of the keeper */
         int previous;        /* how the server before died, as of waitpid(2) */
+        Watchdog *watchdog;  /* the keeper's, which knows why it killed that; NULL: none */
 } ServerPlace;
 
 /* Signals: from the server to the keeper, the mount answers; to the server, the keeper has died. */

@@ -65,6 +65,7 @@ START_TEST(defaults) {
         ck_assert(!options.foreground && !options.debug && !options.help && !options.version);
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_AUTO);
         ck_assert_ptr_null(options.pool.directory);
+        ck_assert_uint_eq(options.watchdog, 0);
         ck_assert_uint_eq(options.pool.size, 0);
         ck_assert_uint_eq(options.pool.size_percent, 0);
         ck_assert_uint_eq(options.pool.nr_regions, 0);
@@ -75,6 +76,20 @@ START_TEST(defaults) {
         ck_assert_uint_eq(options.pool.uid, (uid_t)-1);
         ck_assert_uint_eq(options.pool.gid, (gid_t)-1);
         ck_assert_uint_eq(options.mount->len, 0);
+}
+END_TEST
+
+START_TEST(watchdog) {
+        static const char *const refused[] = { "watchdog=0", "watchdog=86401", "watchdog=-1", "watchdog=1s", "watchdog=1.5" };
+        g_auto(Options) one, most;
+
+        accept(&one, "watchdog=1");
+        ck_assert_uint_eq(one.watchdog, 1);
+        accept(&most, "watchdog=5,watchdog=86400");
+        ck_assert_uint_eq(most.watchdog, 86400);
+        for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
+                refuse(refused[i], refused[i], "a whole number of seconds from 1 to 86400");
+        refuse("watchdog", "watchdog", "needs a value");
 }
 END_TEST
 
@@ -416,6 +431,7 @@ int main(void) {
         tcase = unit_case(suite, "values");
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, defaults);
+        tcase_add_test(tcase, watchdog);
         tcase_add_loop_test(tcase, size, 0, G_N_ELEMENTS(sizes));
         tcase_add_loop_test(tcase, bad_values_are_refused_by_name, 0, G_N_ELEMENTS(bad));
         tcase_add_test(tcase, good_values);

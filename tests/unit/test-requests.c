@@ -1,0 +1,64 @@
+/* What is not answered, and may bring servers down as well: forgets. */
+#include "requests.h"
+
+#include "unit.h"
+
+/* As of regionfs(8). */
+#define DEATHS 10
+
+enum { FORGET = 2 };
+
+static unsigned warnings;
+
+static void count_warning(const char *domain, GLogLevelFlags level, const char *message, gpointer data) {
+        ck_assert_msg(strstr(message, "servers die of what the kernel forgets"), "%s", message);
+        warnings++;
+}
+
+/* Whether a node is known still when the server after those that died, with its forget in hand, has begun. */
+static bool is_known_after(unsigned deaths) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        PoolRef root = { .inode = 1, .fd = -1 }, ref = { .inode = 2, .fd = -1 }, found = POOL_REF_INIT;
+        Registry *registry = registry_new(ledger, &root, false);
+        Requests *requests = requests_new(ledger, registry);
+        uint64_t id = registry_lookup(registry, &ref), *buffer = ledger_buffer(ledger, 0);
+        const uint64_t forget[] = { 48 | (uint64_t)FORGET << 32, 10, id, 0, 0, 1 };
+        bool known;
+
+        ledger_header(ledger)->buffers = 1;
+        memcpy(buffer, forget, sizeof(forget));
+        requests_begin(requests, buffer);
+        /* But the last one, which dies now. */
+        ledger_current(ledger)->deaths = deaths - 1;
+        ledger_current(ledger)->since = g_get_monotonic_time();
+        ledger_set_current(ledger, NULL);
+        requests_free(requests);
+        registry_free(registry);
+
+        ledger_header(ledger)->restarts++;
+        registry = registry_new(ledger, NULL, false);
+        requests = requests_new(ledger, registry);
+        known = registry_resolve(registry, id, &found) == 0;
+        ck_assert_uint_eq(ledger_request(ledger, 0)->unique, 0);
+        requests_free(requests);
+        registry_free(registry);
+        return known;
+}
+
+START_TEST(forgets_that_servers_die_of_are_left) {
+        g_log_set_always_fatal(G_LOG_FATAL_MASK);
+        g_log_set_default_handler(count_warning, NULL);
+        ck_assert(!is_known_after(DEATHS - 1));
+        ck_assert_uint_eq(warnings, 0);
+        ck_assert(is_known_after(DEATHS));
+        ck_assert_uint_eq(warnings, 1);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("requests");
+        TCase *tcase = unit_case(suite, "requests");
+
+        tcase_add_test(tcase, forgets_that_servers_die_of_are_left);
+        return unit_main(suite);
+}
