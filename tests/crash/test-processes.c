@@ -7,12 +7,6 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-static bool has_logged(const char *words) {
-        g_autofree char *log = fixture_log();
-
-        return strstr(log, words);
-}
-
 START_TEST(the_server_goes_on_without_its_keeper) {
         pid_t server = fixture_server();
 

@@ -44,6 +44,9 @@ const char *fixture_directory(void);
 pid_t fixture_daemon(void);
 char *fixture_log(void);
 
+/* Warnings of this test's daemon that hold words (static) are what the test is about. */
+void fixture_expect(const char *words);
+
 /* The process that serves the mount now, a child of the daemon's. */
 pid_t fixture_server(void);
 
