@@ -30,7 +30,7 @@ struct Watchdog {
         int64_t patience, interval; /* microseconds */
         int64_t looked;             /* when the last look was; 0: none since the server was started */
         int64_t time;               /* microseconds that count, since the server was started */
-        int64_t waits;              /* since when requests have waited and none was begun, of that time; -1: they do not */
+        int64_t waits;              /* since when requests wait and none was begun, of that time; -1: they do not */
         uint64_t begun;             /* as of the header, at the last look */
         Finding finding;
         uint64_t unique, operation, node; /* of the request that has hung longest */
@@ -70,7 +70,7 @@ static uint64_t load(const uint64_t *word) {
         return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
-/* The request that a slot holds and this server has begun; 0: none. The server may end it, and begin another, meanwhile. */
+/* The request that a slot holds and this server has begun; 0: none. It may end, and another begin, meanwhile. */
 static uint64_t in_slot(const Watchdog *watchdog, uint64_t number, uint64_t *operation, uint64_t *node) {
         const LedgerRequest *slot = ledger_request(watchdog->ledger, number);
         uint64_t unique = load(&slot->unique);
