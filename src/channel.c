@@ -215,8 +215,12 @@ Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **
         return NULL;
 }
 
-int channel_take_fd(Channel *channel) {
-        return descriptor_steal(&channel->fd);
+int channel_duplicate(const Channel *channel) {
+        return fcntl(channel->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void channel_close(Channel *channel) {
+        descriptor_clear(&channel->fd);
 }
 
 /* Whether this process sees the mount anywhere. */

@@ -22,8 +22,12 @@ typedef struct Channel {
  */
 Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error);
 
-/* Gives the descriptor away: the caller owns it. It has to be closed before the mount is taken away. */
-int channel_take_fd(Channel *channel);
+/*
+ * Another descriptor of the same channel, which the caller owns: -1 with errno. All of them have to be closed before the
+ * mount is taken away, the channel's own by channel_close().
+ */
+int channel_duplicate(const Channel *channel);
+void channel_close(Channel *channel);
 
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);

@@ -51,12 +51,16 @@ static struct fuse_session *make(const ServerPlace *place, Operations *operation
         return session;
 }
 
+/* By a descriptor of its own: a server that fails to start closes it, and the next one has the channel yet. */
 static bool take_channel(const ServerPlace *place, struct fuse_session *session, GError **error) {
+        auto_descriptor own = channel_duplicate(place->channel);
         char path[DESCRIPTOR_PATH_MAX];
 
-        g_snprintf(path, sizeof(path), "/dev/fd/%d", channel_take_fd(place->channel));
-        if (fuse_session_mount(session, path) == 0)
+        g_snprintf(path, sizeof(path), "/dev/fd/%d", own);
+        if (own >= 0 && fuse_session_mount(session, path) == 0) {
+                descriptor_steal(&own);
                 return true;
+        }
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "libfuse does not take the channel");
         return false;
 }

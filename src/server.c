@@ -400,6 +400,8 @@ static void server_free(Server *server) {
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);
+        if (ledger_header(server->place->ledger)->ending)
+                channel_close(server->place->channel);
         requests_free(server->requests);
         registry_free(server->registry);
         handles_free(server->handles);
