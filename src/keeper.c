@@ -1,6 +1,7 @@
 #include "keeper.h"
 
 #include "channel.h"
+#include "confinement.h"
 #include "ledger.h"
 #include "namespaces.h"
 #include "notifier.h"
@@ -32,6 +33,7 @@ typedef struct Keeper {
         Channel *channel;       /* owned */
         Notifier *notifier;     /* owned */
         pid_t notifies;         /* the notifier's process; 0: none */
+        Confinement *confinement; /* owned */
         Background *background; /* borrowed, or NULL: none, or told already */
         uint64_t begun;         /* requests, when the last server died */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
@@ -41,6 +43,7 @@ typedef struct Keeper {
 static void keeper_clear(Keeper *keeper) {
         notifier_free(keeper->notifier);
         channel_free(keeper->channel);
+        confinement_free(keeper->confinement);
         ledger_free(keeper->ledger);
         namespaces_free(keeper->namespaces);
         pool_free(keeper->pool);
@@ -128,6 +131,9 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         keeper->notifier = notifier_new(error);
         if (!keeper->notifier)
                 return false;
+        keeper->confinement = confinement_new(false, error);
+        if (!keeper->confinement)
+                return false;
         take_signals(keeper);
         return mount(keeper, options, error);
 }
@@ -163,6 +169,15 @@ static void watch_keeper(pid_t keeper) {
                 raise(SERVER_ORPHANED);
 }
 
+static bool confine_server(const Keeper *keeper) {
+        g_autoptr(GError) error = NULL;
+
+        if (confinement_enter_server(keeper->confinement, &error))
+                return true;
+        g_printerr("regionfs: %s\n", error->message);
+        return false;
+}
+
 /*
  * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
  * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
@@ -178,7 +193,7 @@ static pid_t start_server(Keeper *keeper) {
         sigprocmask(SIG_UNBLOCK, &keeper->signals, NULL);
         server_block_signals();
         watch_keeper(parent);
-        status = server_main(&keeper->place);
+        status = confine_server(keeper) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
         if (getppid() != parent)
                 keeper_clear(keeper);
@@ -255,6 +270,11 @@ int keeper_run(const Options *options, Log *log, Background *background) {
         g_auto(Keeper) keeper = { .background = background };
 
         if (!prepare(&keeper, options, &error)) {
+                g_printerr("regionfs: %s\n", error->message);
+                return EXIT_FAILURE;
+        }
+        /* From here on nothing is made that takes more than serving. */
+        if (!confinement_enter_keeper(keeper.confinement, &error)) {
                 g_printerr("regionfs: %s\n", error->message);
                 return EXIT_FAILURE;
         }
