@@ -137,14 +137,25 @@ static bool run_helper(char **arguments, char **environment, char **said) {
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/*
+ * Whether somebody has the channel, who may be none of those that the unmounter has waited for. Asks the server: it is for a
+ * process that nobody waits for. What is not answered is waited for, at most until the channel is closed.
+ */
+static bool is_served(const Channel *channel) {
+        struct statx st;
+
+        return statx(AT_FDCWD, channel->mountpoint, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) == 0 ||
+               (errno != ENOTCONN && errno != ECONNABORTED);
+}
+
 /* For the unmounter. */
-static char *unmount_as_user(const void *data) {
+static char *unmount_as_user(const void *data, bool asked) {
         const Channel *channel = data;
         char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
                               channel->mountpoint, NULL };
         g_autofree char *said = NULL;
 
-        if (!is_ours(channel) || run_helper(arguments, NULL, &said))
+        if (!is_ours(channel) || (!asked && is_served(channel)) || run_helper(arguments, NULL, &said))
                 return NULL;
         return *said ? g_steal_pointer(&said) : g_strdup(HELPER " failed");
 }
@@ -205,7 +216,7 @@ static bool start_unmounter(Channel *channel, GError **error) {
         g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-channel->unmounter),
                     "cannot start the process that takes the mount away: %s", g_strerror(-channel->unmounter));
         descriptor_clear(&channel->fd);
-        complaint = unmount_as_user(channel);
+        complaint = unmount_as_user(channel, true);
         return false;
 }
 

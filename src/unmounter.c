@@ -4,7 +4,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -45,16 +44,18 @@ static void stand_aside(void) {
 
 static G_NORETURN void run(int socket, UnmounterWork work, const void *data) {
         g_autofree char *complaint = NULL;
-        char word = 0;
+        bool asked;
+        char word;
 
         stand_aside();
         /* The first word is that it has let go of all. */
         if (!let_go(socket) || send(socket, "", 1, MSG_NOSIGNAL) != 1)
                 _exit(EXIT_FAILURE);
         /* Nothing more comes when the last one has gone, whoever it was. */
-        if (recv(socket, &word, 1, 0) == 1 && word == DISMISS)
+        asked = recv(socket, &word, 1, 0) == 1;
+        if (asked && word == DISMISS)
                 _exit(EXIT_SUCCESS);
-        complaint = work(data);
+        complaint = work(data, asked);
         send(socket, complaint ? complaint : "", complaint ? strnlen(complaint, COMPLAINT_MAX) : 1, MSG_NOSIGNAL);
         _exit(complaint ? EXIT_FAILURE : EXIT_SUCCESS);
 }

@@ -9,8 +9,10 @@
  * descriptor, the channel least of all, which has to be closed for the mount to end. It ends with its work.
  */
 
-/* Takes the mount away unless it has gone; what went wrong (to be freed), or NULL. */
-typedef char *(*UnmounterWork)(const void *data);
+#include <stdbool.h>
+
+/* Takes the mount away unless it has gone; what went wrong (to be freed), or NULL. asked: somebody is there who knows. */
+typedef char *(*UnmounterWork)(const void *data, bool asked);
 
 /* Starts it: the descriptor, which the caller owns, by which it is asked and waits for the last one to close it; or -errno. */
 int unmounter_start(UnmounterWork work, const void *data);

@@ -134,7 +134,8 @@ void fixture_begin(void) {
 }
 
 static void check_log(void) {
-        static const char *const bad[] = { "]: warning:", "]: error:", "runtime error:", "Sanitizer" };
+        /* The last is what a server dies of in a build with sanitizers, if its filter lacks a call. */
+        static const char *const bad[] = { "]: warning:", "]: error:", "runtime error:", "Sanitizer", "Bad system call" };
         g_autofree char *log = fixture_log();
 
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {

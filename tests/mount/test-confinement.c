@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -153,6 +154,43 @@ START_TEST(nothing_is_taken_away_while_one_of_them_lives) {
 }
 END_TEST
 
+/* A descriptor of the connection that the server has, as of another one that goes on with it. */
+static int share_channel(pid_t server) {
+        int process = syscall(SYS_pidfd_open, server, 0), channel = -1;
+
+        must(process);
+        for (int fd = 0; channel < 0 && fd < 1000; fd++) {
+                g_autofree char *link = g_strdup_printf("/proc/%d/fd/%d", server, fd);
+                g_autofree char *target = g_file_read_link(link, NULL);
+
+                if (target && g_str_has_prefix(target, "/dev/fuse"))
+                        channel = syscall(SYS_pidfd_getfd, process, fd, 0);
+        }
+        close(process);
+        must(channel);
+        return channel;
+}
+
+START_TEST(a_mount_that_somebody_goes_on_with_stays) {
+        pid_t server;
+        int channel;
+
+        begin_to_kill();
+        server = fixture_server();
+        channel = share_channel(server);
+        must(kill(fixture_daemon(), SIGSTOP));
+        must(kill(server, SIGKILL));
+        must(kill(fixture_daemon(), SIGKILL));
+        reap_daemon();
+        g_usleep(300000);
+        ck_assert(mounted());
+        must(close(channel));
+        eventually(!mounted());
+        eventually(unmounters() == 0);
+        fixture_remove();
+}
+END_TEST
+
 START_TEST(a_mount_that_is_not_the_daemons_stays) {
         g_autofree char *said = NULL;
         pid_t first, server;
@@ -185,6 +223,7 @@ static void add(Suite *suite) {
         tcase_add_test(killed, nothing_is_taken_away_while_one_of_them_lives);
         if (fixture_mode() == MODE_USER) {
                 tcase_add_test(killed, killed_with_all_its_processes_a_users_daemon_leaves_no_mount);
+                tcase_add_test(killed, a_mount_that_somebody_goes_on_with_stays);
                 tcase_add_test(killed, a_mount_that_is_not_the_daemons_stays);
         }
         suite_add_tcase(suite, killed);

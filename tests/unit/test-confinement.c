@@ -365,6 +365,28 @@ START_TEST(root_keeps_what_serving_takes) {
 }
 END_TEST
 
+/* What the keeper unmounts may lie where only its owner gets. */
+static void check_closed_directory(void) {
+        g_autofree char *directory = unit_directory(UNIT_TMPFS);
+        g_autofree char *mountpoint = g_build_filename(directory, "mount", NULL);
+        g_autoptr(Confinement) confinement = NULL;
+        struct stat st;
+
+        ck_assert_int_eq(mkdir(mountpoint, 0700), 0);
+        ck_assert_int_eq(chmod(directory, 0700), 0);
+        ck_assert_int_eq(chown(directory, UNIT_USER, UNIT_USER), 0);
+        become_keeper(&confinement);
+        ck_assert_msg(stat(mountpoint, &st) == 0, "%s", g_strerror(errno));
+        /* But it does not write there. */
+        ck_assert_int_lt(rmdir(mountpoint), 0);
+        ck_assert_int_eq(errno, EACCES);
+}
+
+START_TEST(the_keeper_reaches_a_mountpoint_in_a_closed_directory) {
+        apart(check_closed_directory);
+}
+END_TEST
+
 static void check_user(void) {
         g_autoptr(Confinement) confinement = NULL;
         g_autoptr(GError) error = NULL;
@@ -393,6 +415,7 @@ int main(void) {
         tcase_add_test(tests, io_uring_is_allowed_where_it_is_the_channel);
         tcase_add_test(tests, both_have_filters_and_get_no_new_rights);
         unit_add_root_test(tests, root_keeps_what_serving_takes);
+        unit_add_root_test(tests, the_keeper_reaches_a_mountpoint_in_a_closed_directory);
         tcase_add_test(tests, a_user_has_nothing);
         return unit_main(suite);
 }
