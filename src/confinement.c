@@ -72,7 +72,7 @@ static int lower_bounding_set(void) {
         return 0;
 }
 
-/* Sets what is permitted, and in force, to those of the two lists that are permitted now; nothing is inheritable. */
+/* Of what is needed, what is permitted now stays so, and what is listed is in force; nothing is inheritable. */
 static int limit(const cap_value_t *in_force, size_t count) {
         cap_t now = cap_get_proc(), limited = cap_init();
         int result = now && limited ? 0 : -errno;
@@ -93,6 +93,14 @@ static int limit(const cap_value_t *in_force, size_t count) {
                 result = -errno;
         cap_free(now);
         cap_free(limited);
+        return result;
+}
+
+static int give_all_up(void) {
+        cap_t none = cap_init();
+        int result = none && cap_set_proc(none) == 0 ? 0 : -errno;
+
+        cap_free(none);
         return result;
 }
 
@@ -135,10 +143,18 @@ bool confinement_enter_keeper(const Confinement *confinement, GError **error) {
         return report(result, error);
 }
 
+static int take_server_filter(const Confinement *confinement) {
+        return kernel_filters() ? put_in_force(confinement->server, SECCOMP_FILTER_FLAG_LOG) : 0;
+}
+
 bool confinement_enter_server(const Confinement *confinement, GError **error) {
         int result = limit(needed, G_N_ELEMENTS(needed));
 
-        if (result == 0 && kernel_filters())
-                result = put_in_force(confinement->server, SECCOMP_FILTER_FLAG_LOG);
-        return report(result, error);
+        return report(result < 0 ? result : take_server_filter(confinement), error);
+}
+
+bool confinement_enter_notifier(const Confinement *confinement, GError **error) {
+        int result = give_all_up();
+
+        return report(result < 0 ? result : take_server_filter(confinement), error);
 }

@@ -23,10 +23,13 @@ Confinement *confinement_new(bool io_uring, GError **error);
 void confinement_free(Confinement *confinement);
 
 /*
- * Both are for a process with one thread; false with a sentence in error. The server's comes after the keeper's, in a
- * process that the keeper has started. On a kernel without filters the keeper warns, and both go on without.
+ * For a process with one thread; false with a sentence in error. The server's comes after the keeper's, in a process that
+ * the keeper has started. On a kernel without filters the keeper warns, and all go on without.
  */
 bool confinement_enter_keeper(const Confinement *confinement, GError **error);
 bool confinement_enter_server(const Confinement *confinement, GError **error);
+
+/* As a server, but without any capability. */
+bool confinement_enter_notifier(const Confinement *confinement, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Confinement, confinement_free)

@@ -138,6 +138,16 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         return mount(keeper, options, error);
 }
 
+/* In a process that the keeper has started. */
+static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
+        g_autoptr(GError) error = NULL;
+
+        if (enter(keeper->confinement, &error))
+                return true;
+        g_printerr("regionfs: %s\n", error->message);
+        return false;
+}
+
 /* With the signals blocked that end the program, as it is to end after the server. */
 static void start_notifier(Keeper *keeper) {
         pid_t process = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
@@ -149,6 +159,8 @@ static void start_notifier(Keeper *keeper) {
                 log_to_system(keeper->place.log);
                 background_leave_streams();
         }
+        if (!confine(keeper, confinement_enter_notifier))
+                _exit(EXIT_FAILURE);
         notifier_run(keeper->notifier, keeper->channel->fd);
         _exit(EXIT_SUCCESS);
 }
@@ -169,15 +181,6 @@ static void watch_keeper(pid_t keeper) {
                 raise(SERVER_ORPHANED);
 }
 
-static bool confine_server(const Keeper *keeper) {
-        g_autoptr(GError) error = NULL;
-
-        if (confinement_enter_server(keeper->confinement, &error))
-                return true;
-        g_printerr("regionfs: %s\n", error->message);
-        return false;
-}
-
 /*
  * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
  * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
@@ -193,7 +196,7 @@ static pid_t start_server(Keeper *keeper) {
         sigprocmask(SIG_UNBLOCK, &keeper->signals, NULL);
         server_block_signals();
         watch_keeper(parent);
-        status = confine_server(keeper) ? server_main(&keeper->place) : EXIT_FAILURE;
+        status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
         if (getppid() != parent)
                 keeper_clear(keeper);

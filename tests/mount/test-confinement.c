@@ -1,4 +1,4 @@
-/* What keeper and server of a mount have given up, and what becomes of the mount when both are killed. */
+/* What the processes of a mount have given up, and what becomes of the mount when both are killed. */
 #include "fixture.h"
 
 #include <linux/capability.h>
@@ -43,12 +43,12 @@ static uint64_t status(const char *directory, const char *name, int base) {
         return g_ascii_strtoull(line + strlen(label), NULL, base);
 }
 
-static void check_process(const char *directory, uint64_t in_force, unsigned filters) {
+static void check_process(const char *directory, uint64_t kept, uint64_t in_force, unsigned filters) {
         /* What a user's bounding set has is nobody's to take away, and without effect. */
         const bool root = fixture_mode() != MODE_USER;
         const uint64_t had = root ? status("/proc/self", "CapPrm", 16) : 0;
 
-        ck_assert_uint_eq(status(directory, "CapPrm", 16), had & KEPT);
+        ck_assert_uint_eq(status(directory, "CapPrm", 16), had & kept);
         ck_assert_uint_eq(status(directory, "CapEff", 16), had & in_force);
         ck_assert_uint_eq(status(directory, "CapInh", 16), 0);
         ck_assert_uint_eq(status(directory, "CapAmb", 16), 0);
@@ -59,20 +59,36 @@ static void check_process(const char *directory, uint64_t in_force, unsigned fil
         ck_assert_uint_eq(status(directory, "Seccomp_filters", 10), filters);
 }
 
-/* All threads of the server, and the keeper. */
+/* The keeper's child that is not the server. */
+static char *find_notifier(void) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/task/%d/children", fixture_daemon(), fixture_daemon());
+        g_autofree char *text = NULL;
+        g_auto(GStrv) children = NULL;
+
+        ck_assert(g_file_get_contents(path, &text, NULL, NULL));
+        children = g_strsplit(g_strchomp(text), " ", -1);
+        ck_assert_msg(g_strv_length(children) == 2, "%s", text);
+        return g_strconcat("/proc/", children[atoi(children[0]) == fixture_server() ? 1 : 0], NULL);
+}
+
+/* All threads of the server, the keeper, and the notifier. */
 static void check_all(void) {
+        g_autofree char *notifier = find_notifier();
         g_autofree char *keeper = g_strdup_printf("/proc/%d", fixture_daemon());
         g_autofree char *tasks = g_strdup_printf("/proc/%d/task", fixture_server());
         g_autoptr(GDir) directory = g_dir_open(tasks, 0, NULL);
         unsigned threads = 0;
         const char *name;
 
-        check_process(keeper, OF_THE_KEEPER, status("/proc/self", "Seccomp_filters", 10) + 1);
+        check_process(keeper, KEPT, OF_THE_KEEPER, status("/proc/self", "Seccomp_filters", 10) + 1);
+        /* It may have just been started. */
+        eventually(status(notifier, "Seccomp_filters", 10) == status("/proc/self", "Seccomp_filters", 10) + 2);
+        check_process(notifier, 0, 0, status("/proc/self", "Seccomp_filters", 10) + 2);
         ck_assert_ptr_nonnull(directory);
         while ((name = g_dir_read_name(directory))) {
                 g_autofree char *task = g_build_filename(tasks, name, NULL);
 
-                check_process(task, KEPT, status("/proc/self", "Seccomp_filters", 10) + 2);
+                check_process(task, KEPT, KEPT, status("/proc/self", "Seccomp_filters", 10) + 2);
                 threads++;
         }
         ck_assert_uint_ge(threads, 4);

@@ -365,6 +365,24 @@ START_TEST(root_keeps_what_serving_takes) {
 }
 END_TEST
 
+static void check_notifier(void) {
+        g_autoptr(Confinement) confinement = NULL;
+        g_autoptr(GError) error = NULL;
+
+        become_keeper(&confinement);
+        ck_assert(confinement_enter_notifier(confinement, &error));
+        ck_assert_uint_eq(status("CapPrm", 16), 0);
+        ck_assert_uint_eq(status("CapEff", 16), 0);
+        ck_assert_uint_eq(status("Seccomp_filters", 10), 2);
+        ck_assert_int_eq(outcome(talk_to_the_log), 0);
+        ck_assert_int_ne(outcome(talk_to_a_network), 0);
+}
+
+START_TEST(the_notifier_keeps_nothing) {
+        apart(check_notifier);
+}
+END_TEST
+
 /* What the keeper unmounts may lie where only its owner gets. */
 static void check_closed_directory(void) {
         g_autofree char *directory = unit_directory(UNIT_TMPFS);
@@ -415,6 +433,7 @@ int main(void) {
         tcase_add_test(tests, io_uring_is_allowed_where_it_is_the_channel);
         tcase_add_test(tests, both_have_filters_and_get_no_new_rights);
         unit_add_root_test(tests, root_keeps_what_serving_takes);
+        tcase_add_test(tests, the_notifier_keeps_nothing);
         unit_add_root_test(tests, the_keeper_reaches_a_mountpoint_in_a_closed_directory);
         tcase_add_test(tests, a_user_has_nothing);
         return unit_main(suite);
