@@ -2,6 +2,7 @@
 
 #include "context.h"
 #include "descriptor.h"
+#include "unmounter.h"
 
 #include <fcntl.h>
 #include <gio/gio.h>
@@ -67,13 +68,28 @@ static bool configure(const Channel *channel, int context, const GPtrArray *opti
                context_set_number(context, "group_id", getegid(), error);
 }
 
-static guint64 mount_id_of(int fd, const char *path, int flags) {
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U /* as of Linux 6.8; before, it is passed over */
+#endif
+
+static guint64 mount_id_of(int fd, const char *path, int flags, unsigned kind) {
         struct statx st;
 
         /* Without a request to the server, which may not run. */
-        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0)
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, kind, &st) < 0)
                 return 0;
-        return st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+        return st.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st.stx_mnt_id : 0;
+}
+
+/* Of a mount that was just made. */
+static void note_mount(Channel *channel, int fd, const char *path, int flags) {
+        channel->mount_id = mount_id_of(fd, path, flags, STATX_MNT_ID);
+        channel->unique = mount_id_of(fd, path, flags, STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+}
+
+/* Whether what is at the mountpoint is what was mounted there. */
+static bool is_ours(const Channel *channel) {
+        return mount_id_of(AT_FDCWD, channel->mountpoint, 0, STATX_MNT_ID | STATX_MNT_ID_UNIQUE) == channel->unique;
 }
 
 static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **error) {
@@ -102,7 +118,7 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
                             channel->mountpoint, g_strerror(errno));
                 return false;
         }
-        channel->mount_id = mount_id_of(tree, "", AT_EMPTY_PATH);
+        note_mount(channel, tree, "", AT_EMPTY_PATH);
         return true;
 }
 
@@ -119,6 +135,29 @@ static bool run_helper(char **arguments, char **environment, char **said) {
         }
         g_strchomp(*said);
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/*
+ * Whether somebody has the channel, who may be none of those that the unmounter has waited for. Asks the server: it is for a
+ * process that nobody waits for. What is not answered is waited for, at most until the channel is closed.
+ */
+static bool is_served(const Channel *channel) {
+        struct statx st;
+
+        return statx(AT_FDCWD, channel->mountpoint, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) == 0 ||
+               (errno != ENOTCONN && errno != ECONNABORTED);
+}
+
+/* For the unmounter. */
+static char *unmount_as_user(const void *data, bool asked) {
+        const Channel *channel = data;
+        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
+                              channel->mountpoint, NULL };
+        g_autofree char *said = NULL;
+
+        if (!is_ours(channel) || (!asked && is_served(channel)) || run_helper(arguments, NULL, &said))
+                return NULL;
+        return *said ? g_steal_pointer(&said) : g_strdup(HELPER " failed");
 }
 
 /* The descriptor that comes over the socket, or -1. */
@@ -167,6 +206,20 @@ static char *join_options(const GPtrArray *options) {
         return g_string_free(list, FALSE);
 }
 
+/* Without one the mount could not be taken away any more: it is now. */
+static bool start_unmounter(Channel *channel, GError **error) {
+        g_autofree char *complaint = NULL;
+
+        channel->unmounter = unmounter_start(unmount_as_user, channel);
+        if (channel->unmounter >= 0)
+                return true;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-channel->unmounter),
+                    "cannot start the process that takes the mount away: %s", g_strerror(-channel->unmounter));
+        descriptor_clear(&channel->fd);
+        complaint = unmount_as_user(channel, true);
+        return false;
+}
+
 static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **error) {
         g_autofree char *list = join_options(options);
         char *arguments[] = { (char *)HELPER, (char *)"-o", list, (char *)"--", channel->mountpoint, NULL };
@@ -193,8 +246,8 @@ static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **e
         if (good)
                 channel->fd = receive_descriptor(ours);
         if (channel->fd >= 0) {
-                channel->mount_id = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
-                return true;
+                note_mount(channel, AT_FDCWD, channel->mountpoint, 0);
+                return start_unmounter(channel, error);
         }
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s: %s", channel->mountpoint,
                     *said ? said : HELPER " gave no channel");
@@ -205,7 +258,7 @@ Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **
         g_autoptr(Channel) channel = g_new0(Channel, 1);
         bool mounted;
 
-        channel->fd = -1;
+        channel->fd = channel->unmounter = -1;
         channel->mountpoint = g_strdup(mountpoint);
         mounted = geteuid() == 0 ? mount_as_root(channel, options, error) : mount_as_user(channel, options, error);
         if (mounted)
@@ -234,28 +287,27 @@ static bool is_mounted(guint64 mount_id) {
 }
 
 void channel_unmount(const Channel *channel) {
-        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
-                              channel->mountpoint, NULL };
-        g_autofree char *said = NULL;
-
-        guint64 there = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
+        g_autofree char *complaint = NULL;
 
         /* Someone else has unmounted it; or mounted another over it, which is not ours to take away. */
-        if (there != channel->mount_id) {
+        if (!is_ours(channel)) {
                 if (is_mounted(channel->mount_id))
                         g_warning("%s is left mounted, as something else is mounted over it: umount it twice",
                                   channel->mountpoint);
+                if (channel->unmounter >= 0)
+                        unmounter_dismiss(channel->unmounter);
                 return;
         }
-        if (geteuid() == 0) {
-                if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-                        g_warning("cannot unmount %s: %s", channel->mountpoint, g_strerror(errno));
-        } else if (!run_helper(arguments, NULL, &said)) {
-                g_warning("cannot unmount %s: %s", channel->mountpoint, said);
-        }
+        if (channel->unmounter >= 0)
+                complaint = unmounter_ask(channel->unmounter);
+        else if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+                complaint = g_strdup(g_strerror(errno));
+        if (complaint)
+                g_warning("cannot unmount %s: %s", channel->mountpoint, complaint);
 }
 
 void channel_forget(Channel *channel) {
+        descriptor_clear(&channel->unmounter);
         g_free(channel->mountpoint);
         g_free(channel);
 }

@@ -14,6 +14,8 @@ typedef struct Channel {
         int fd;           /* owned: of /dev/fuse, non-negative */
         char *mountpoint; /* owned */
         guint64 mount_id; /* the kernel's; 0: not known */
+        guint64 unique;   /* the same, never used again; as mount_id where the kernel knows no such number */
+        int unmounter;    /* owned: of an ordinary user's mount; -1: none */
 } Channel;
 
 /*

@@ -1,6 +1,7 @@
 #include "keeper.h"
 
 #include "channel.h"
+#include "confinement.h"
 #include "ledger.h"
 #include "namespaces.h"
 #include "notifier.h"
@@ -34,6 +35,7 @@ typedef struct Keeper {
         Notifier *notifier;     /* owned */
         pid_t notifies;         /* the notifier's process; 0: none */
         Watchdog *watchdog;     /* owned; NULL: none */
+        Confinement *confinement; /* owned */
         Background *background; /* borrowed, or NULL: none, or told already */
         uint64_t begun;         /* requests, when the last server died */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
@@ -44,6 +46,7 @@ static void keeper_clear(Keeper *keeper) {
         notifier_free(keeper->notifier);
         watchdog_free(keeper->watchdog);
         channel_free(keeper->channel);
+        confinement_free(keeper->confinement);
         ledger_free(keeper->ledger);
         namespaces_free(keeper->namespaces);
         pool_free(keeper->pool);
@@ -131,8 +134,21 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         keeper->notifier = notifier_new(error);
         if (!keeper->notifier)
                 return false;
+        keeper->confinement = confinement_new(false, error);
+        if (!keeper->confinement)
+                return false;
         take_signals(keeper);
         return mount(keeper, options, error);
+}
+
+/* In a process that the keeper has started. */
+static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
+        g_autoptr(GError) error = NULL;
+
+        if (enter(keeper->confinement, &error))
+                return true;
+        g_printerr("regionfs: %s\n", error->message);
+        return false;
 }
 
 /* With the signals blocked that end the program, as it is to end after the server. */
@@ -146,6 +162,8 @@ static void start_notifier(Keeper *keeper) {
                 log_to_system(keeper->place.log);
                 background_leave_streams();
         }
+        if (!confine(keeper, confinement_enter_notifier))
+                _exit(EXIT_FAILURE);
         notifier_run(keeper->notifier, keeper->channel->fd);
         _exit(EXIT_SUCCESS);
 }
@@ -192,7 +210,7 @@ static pid_t start_server(Keeper *keeper) {
         server_block_signals();
         unblock_own_signals();
         watch_keeper(parent);
-        status = server_main(&keeper->place);
+        status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
         if (getppid() != parent)
                 keeper_clear(keeper);
@@ -285,6 +303,11 @@ int keeper_run(const Options *options, Log *log, Background *background) {
         g_auto(Keeper) keeper = { .background = background };
 
         if (!prepare(&keeper, options, &error)) {
+                g_printerr("regionfs: %s\n", error->message);
+                return EXIT_FAILURE;
+        }
+        /* From here on nothing is made that takes more than serving. */
+        if (!confinement_enter_keeper(keeper.confinement, &error)) {
                 g_printerr("regionfs: %s\n", error->message);
                 return EXIT_FAILURE;
         }

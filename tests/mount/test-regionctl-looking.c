@@ -486,6 +486,9 @@ START_TEST(status_of_a_dead_mount) {
         for (int i = 0; i < 2000 && run_command(NULL, "$REGIONCTL status %s", dead) != 0; i++)
                 g_usleep(5000);
         server = must_get(dead, "user.regionfs.server_pid");
+        /* What takes a user's dead mount away, before all. */
+        run_command(NULL, "for p in /proc/[0-9]*; do (grep -q '^regionfs-umount$' $p/comm && grep -q '%s' $p/cmdline &&"
+                    " kill -KILL ${p#/proc/}) 2>/dev/null; done", dead);
         /* The keeper first, which would put another server in the place of the dead one. */
         must(kill(daemon, SIGKILL));
         must(waitpid(daemon, NULL, 0));
