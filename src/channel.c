@@ -89,7 +89,8 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
         }
         context = fsopen("fuse", FSOPEN_CLOEXEC);
         if (context < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount: %s", g_strerror(errno));
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount with fsopen(2), of Linux 5.2: %s",
+                            g_strerror(errno));
                 return false;
         }
         if (!configure(channel, context, options, &attributes, error))

@@ -49,7 +49,7 @@ Ledger *ledger_new(GError **error) {
         if (file >= 0 && ftruncate(file, sizeof(Room)) == 0)
                 room = mmap(NULL, sizeof(Room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
         if (room == MAP_FAILED) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger: %s",
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
                             g_strerror(errno));
                 return NULL;
         }

@@ -120,12 +120,23 @@ static bool make(Pool *pool, const PoolSettings *settings, GError **error) {
         return true;
 }
 
+/* Without it no name could be looked up. */
+static bool names_work(const Pool *pool, GError **error) {
+        auto_descriptor root = pool_open_name(pool->fd, ".");
+
+        if (root >= 0)
+                return true;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-root), "cannot look up names with openat2(2), of Linux 5.6: %s",
+                    g_strerror(-root));
+        return false;
+}
+
 Pool *pool_new(const PoolSettings *settings, GError **error) {
         g_autoptr(Pool) pool = g_new0(Pool, 1);
         struct stat st;
 
         pool->fd = pool->mount_fd = -1;
-        if (!make(pool, settings, error))
+        if (!make(pool, settings, error) || !names_work(pool, error))
                 return NULL;
         if (fstat(pool->fd, &st) < 0) {
                 fail(error, "cannot look at", "the pool");

@@ -75,8 +75,12 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                         why = "passthrough needs CAP_SYS_ADMIN in the initial user namespace";
                 else if (result == -ELOOP)
                         why = "the pool is stacked too deep for passthrough";
+                else if (result == -ENOTTY)
+                        why = "this kernel takes no backing files";
                 else if (result < 0)
                         why = g_strerror(-result);
+                else if (lifetimes_can_watch(server->place->ledger) < 0)
+                        why = "fanotify(7) does not tell of the end of views here";
         }
         server->operations.passthrough = !why;
         ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
@@ -152,8 +156,18 @@ static void settle_doubts(Server *server) {
         g_array_set_size(server->strays, 0);
 }
 
+/* Each thread is to have a umask of its own: tried before any is started. */
+static bool try_threads(GError **error) {
+        int result = credentials_prepare_thread();
+
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
+                            "cannot give threads a umask of their own with unshare(2): %s", g_strerror(-result));
+        return result == 0;
+}
+
 static bool begin(Server *server, GError **error) {
-        return settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
+        return try_threads(error) && settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
 }
 
 /*
