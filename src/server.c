@@ -197,6 +197,33 @@ static bool follow(Server *server, GError **error) {
         return start_lifetimes(server, error);
 }
 
+/*
+ * A kernel that does not repeat requests, before Linux 6.9: the workers take them from the dead server's buffers. What is found
+ * in none is answered, as its client would wait for good.
+ */
+static void put_back_left(Server *server) {
+        g_autoptr(GArray) left = requests_put_back(server->requests);
+
+        for (guint i = 0; i < left->len; i++) {
+                uint64_t unique = g_array_index(left, uint64_t, i);
+
+                if (!server_session_is_awaited(server->session, unique))
+                        continue;
+                g_warning("request %" PRIu64 " is answered with an error: this kernel does not repeat requests", unique);
+                if (requests_begin_left(server->requests, unique))
+                        operations_take_back(&server->operations);
+                server_session_fail(server->session, unique);
+                requests_end(server->requests);
+        }
+}
+
+static void take_requests(Server *server) {
+        if (server_session_ask_again(server->session))
+                requests_clear_buffers(server->requests);
+        else
+                put_back_left(server);
+}
+
 static bool start(Server *server, GError **error) {
         server->session = server_session_new(server->place, &server->operations, error);
         if (!server->session || !learn_device(server, error) ||
@@ -204,7 +231,7 @@ static bool start(Server *server, GError **error) {
                 return false;
         start_refresher(server);
         if (server->follows)
-                server_session_ask_again(server->session);
+                take_requests(server);
         /* Clients may go on from here: whatever happens to this server, there is to be another. */
         ledger_publish(&ledger_header(server->place->ledger)->serving, 1);
         server->workers = workers_new(&server->operations, server->place->ledger, server->requests,

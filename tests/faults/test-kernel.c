@@ -3,10 +3,12 @@
 
 #include <regionfs/regionfs.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
-/* The ioctl that registers a backing file. */
+/* The ioctl that registers a backing file; the message that asks for requests again, which is 16 bytes long. */
 #define BACKING_OPEN "ioctl,1=0x4010e501"
+#define RESEND "write,2=16:EINVAL"
 
 static void mount_without(const char *rules, const char *options) {
         g_autofree char *before = on_a_kernel_without(rules);
@@ -130,12 +132,102 @@ START_TEST(other_calls_are_done_without) {
 }
 END_TEST
 
+#define LENGTH (512 * 1024 * 1024)
+
+static void allocate(void *data) {
+        int fd = *(int *)data;
+
+        must(fallocate(fd, 0, 0, LENGTH));
+}
+
+/* What the server was about when it died is carried on with: nobody waits for good. */
+START_TEST(requests_are_not_lost_where_the_kernel_does_not_repeat_them) {
+        struct stat st;
+        pid_t client;
+        int fd;
+
+        mount_without(RESEND, "size=1g,huge=never");
+        fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
+        for (int i = 0; i < 5; i++) {
+                must(ftruncate(fd, 0));
+                client = start_process(allocate, &fd);
+                g_usleep(30000);
+                crash();
+                end_process(client);
+                must(fstat(fd, &st));
+                ck_assert_int_eq(st.st_size, LENGTH);
+                ck_assert_int_eq(st.st_blocks, LENGTH / 512);
+        }
+        must(close(fd));
+        must(unlink(in_mount("a")));
+        fixture_unmount();
+}
+END_TEST
+
+/* Changes names and lengths in a directory of its own, each of which must go well exactly once. */
+static void change(void *data) {
+        const char *base = data;
+        g_autofree char *first = g_build_filename(base, "first", NULL), *second = g_build_filename(base, "second", NULL);
+
+        must(mkdir(base, 0700));
+        for (int i = 0; i < 300; i++) {
+                g_autofree char *length = g_strdup_printf("%d", i);
+                struct stat st;
+                int fd;
+
+                must(mknod(first, S_IFREG | 0600, 0));
+                must_fail(mknod(first, S_IFREG | 0600, 0), EEXIST);
+                must(link(first, second));
+                must(unlink(first));
+                must(setxattr(second, REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, length, strlen(length), 0));
+                must(setxattr(second, "user.once", "1", 1, XATTR_CREATE));
+                must(removexattr(second, "user.once"));
+                must(rename(second, first));
+                fd = must_open(first, O_WRONLY | O_APPEND, 0);
+                ck_assert_int_eq(write(fd, "x", 1), 1);
+                must(close(fd));
+                must(stat(first, &st));
+                ck_assert_int_eq(st.st_size, i + 1);
+                must(unlink(first));
+        }
+        must(rmdir(base));
+}
+
+START_TEST(changes_are_made_once_where_the_kernel_does_not_repeat_requests) {
+        pid_t clients[3];
+        char name[16];
+        int left = G_N_ELEMENTS(clients), status;
+
+        mount_without(RESEND, NULL);
+        for (size_t i = 0; i < G_N_ELEMENTS(clients); i++) {
+                g_snprintf(name, sizeof(name), "%zu", i);
+                clients[i] = start_process(change, (void *)in_mount(name));
+        }
+        while (left > 0) {
+                g_usleep(g_random_int_range(1000, 10000));
+                crash();
+                for (size_t i = 0; i < G_N_ELEMENTS(clients); i++) {
+                        if (!clients[i] || waitpid(clients[i], &status, WNOHANG) != clients[i])
+                                continue;
+                        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "client %zu: %#x", i, status);
+                        clients[i] = 0;
+                        left--;
+                }
+        }
+        ck_assert_uint_gt(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_RESTARTS), 10);
+        eventually(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_REGIONS) == 0);
+        fixture_unmount();
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = tcase_create("kernel");
 
         tcase_add_test(tests, what_it_cannot_do_without_is_named);
         tcase_add_test(tests, without_passthrough_it_says_so_and_serves_in_cached_mode);
         tcase_add_test(tests, other_calls_are_done_without);
+        tcase_add_test(tests, requests_are_not_lost_where_the_kernel_does_not_repeat_them);
+        tcase_add_test(tests, changes_are_made_once_where_the_kernel_does_not_repeat_requests);
         suite_add_tcase(suite, tests);
 }
 
