@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #define DEVICE "/dev/fuse"
@@ -67,13 +68,34 @@ static bool configure(const Channel *channel, int context, const GPtrArray *opti
                context_set_number(context, "group_id", getegid(), error);
 }
 
-static guint64 mount_id_of(int fd, const char *path, int flags) {
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U /* as of Linux 6.8; older headers lack it */
+#endif
+
+/* which: STATX_MNT_ID or STATX_MNT_ID_UNIQUE. 0: not known. */
+static guint64 mount_id_of(int fd, const char *path, int flags, unsigned which) {
         struct statx st;
 
         /* Without a request to the server, which may not run. */
-        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0)
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, which, &st) < 0)
                 return 0;
-        return st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id : 0;
+        return st.stx_mask & which ? st.stx_mnt_id : 0;
+}
+
+/* Of what is known without asking: the mount is ours to answer for. */
+static void learn_mount(Channel *channel, int fd, const char *path, int flags) {
+        struct statx st;
+
+        channel->mount_id = mount_id_of(fd, path, flags, STATX_MNT_ID);
+        channel->unique = mount_id_of(fd, path, flags, STATX_MNT_ID_UNIQUE);
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0)
+                channel->device = makedev(st.stx_dev_major, st.stx_dev_minor);
+}
+
+/* Whether the path leads to our mount. */
+static bool leads_to_mount(const Channel *channel, const char *path) {
+        return channel->unique ? mount_id_of(AT_FDCWD, path, 0, STATX_MNT_ID_UNIQUE) == channel->unique :
+                                 mount_id_of(AT_FDCWD, path, 0, STATX_MNT_ID) == channel->mount_id;
 }
 
 static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **error) {
@@ -103,7 +125,7 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
                             channel->mountpoint, g_strerror(errno));
                 return false;
         }
-        channel->mount_id = mount_id_of(tree, "", AT_EMPTY_PATH);
+        learn_mount(channel, tree, "", AT_EMPTY_PATH);
         return true;
 }
 
@@ -194,7 +216,7 @@ static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **e
         if (good)
                 channel->fd = receive_descriptor(ours);
         if (channel->fd >= 0) {
-                channel->mount_id = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
+                learn_mount(channel, AT_FDCWD, channel->mountpoint, 0);
                 return true;
         }
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s: %s", channel->mountpoint,
@@ -220,35 +242,47 @@ int channel_take_fd(Channel *channel) {
         return descriptor_steal(&channel->fd);
 }
 
-/* Whether this process sees the mount anywhere. */
-static bool is_mounted(guint64 mount_id) {
-        g_autofree char *mounts = NULL;
-        g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " ", mount_id);
-        g_autofree char *inner = g_strconcat("\n", line, NULL);
+/* Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. */
+static char *look_up_mount(const Channel *channel) {
+        g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, channel->mount_id), *mounts = NULL;
+        g_autofree char *device = g_strdup_printf("%u:%u", major(channel->device), minor(channel->device));
+        char *line;
 
-        return g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL) &&
-               (g_str_has_prefix(mounts, line) || strstr(mounts, inner));
+        if (!g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
+                return NULL;
+        for (char *rest = mounts; (line = strsep(&rest, "\n"));) {
+                g_auto(GStrv) fields = g_strsplit(line, " ", 6);
+
+                if (g_strv_length(fields) == 6 && g_str_equal(fields[0], id) && g_str_equal(fields[2], device))
+                        return g_strcompress(fields[4]);
+        }
+        return NULL;
+}
+
+char *channel_find(const Channel *channel) {
+        g_autofree char *moved = NULL;
+
+        if (leads_to_mount(channel, channel->mountpoint))
+                return g_strdup(channel->mountpoint);
+        /* By a number that another one may have by now it is not looked for elsewhere. */
+        moved = channel->unique ? look_up_mount(channel) : NULL;
+        return moved && leads_to_mount(channel, moved) ? g_steal_pointer(&moved) : NULL;
 }
 
 void channel_unmount(const Channel *channel) {
-        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
-                              channel->mountpoint, NULL };
-        g_autofree char *said = NULL;
-
-        guint64 there = mount_id_of(AT_FDCWD, channel->mountpoint, 0);
+        g_autofree char *mountpoint = channel_find(channel), *said = NULL, *covered = NULL;
+        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--", mountpoint, NULL };
 
         /* Someone else has unmounted it; or mounted another over it, which is not ours to take away. */
-        if (there != channel->mount_id) {
-                if (is_mounted(channel->mount_id))
-                        g_warning("%s is left mounted, as something else is mounted over it: umount it twice",
-                                  channel->mountpoint);
-                return;
-        }
-        if (geteuid() == 0) {
-                if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-                        g_warning("cannot unmount %s: %s", channel->mountpoint, g_strerror(errno));
+        if (!mountpoint) {
+                covered = look_up_mount(channel);
+                if (covered)
+                        g_warning("%s is left mounted, as something else is mounted over it: umount it twice", covered);
+        } else if (geteuid() == 0) {
+                if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+                        g_warning("cannot unmount %s: %s", mountpoint, g_strerror(errno));
         } else if (!run_helper(arguments, NULL, &said)) {
-                g_warning("cannot unmount %s: %s", channel->mountpoint, said);
+                g_warning("cannot unmount %s: %s", mountpoint, said);
         }
 }
 

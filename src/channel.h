@@ -9,11 +9,14 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 typedef struct Channel {
         int fd;           /* owned: of /dev/fuse, non-negative */
         char *mountpoint; /* owned */
-        guint64 mount_id; /* the kernel's; 0: not known */
+        guint64 mount_id; /* the kernel's, as mountinfo shows it; 0: not known. It is used again when the mount has gone */
+        guint64 unique;   /* one that is not; 0: before Linux 6.8 */
+        dev_t device;     /* of what is in the mount */
 } Channel;
 
 /*
@@ -24,6 +27,9 @@ Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **
 
 /* Gives the descriptor away: the caller owns it. It has to be closed before the mount is taken away. */
 int channel_take_fd(Channel *channel);
+
+/* Where the mount is now, as directories above it may have been moved; to be freed. NULL: it has gone. No request is made. */
+char *channel_find(const Channel *channel);
 
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);

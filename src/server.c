@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -111,22 +110,9 @@ static bool start_lifetimes(Server *server, GError **error) {
 }
 
 static void start_refresher(Server *server) {
-        server->refresher = refresher_new(server->operations.pool, server->place->channel->mountpoint,
+        server->refresher = refresher_new(server->operations.pool, server->place->channel,
                                           fuse_session_fd(server->session));
         server->operations.refresher = server->refresher;
-}
-
-/* Of what is known without asking: the mount is ours to answer for. */
-static bool learn_device(Server *server, GError **error) {
-        struct statx stx;
-
-        if (statx(AT_FDCWD, server->place->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot look at the mount on %s: %s",
-                            server->place->channel->mountpoint, g_strerror(errno));
-                return false;
-        }
-        server->operations.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-        return true;
 }
 
 static void find_sources(Server *server) {
@@ -226,7 +212,7 @@ static void take_requests(Server *server) {
 
 static bool start(Server *server, GError **error) {
         server->session = server_session_new(server->place, &server->operations, error);
-        if (!server->session || !learn_device(server, error) ||
+        if (!server->session ||
             !(server->follows ? follow(server, error) : begin(server, error)))
                 return false;
         start_refresher(server);
@@ -369,6 +355,7 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .ledger = place->ledger,
                 .credentials = server->credentials,
                 .namespaces = place->namespaces,
+                .device = place->channel->device,
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),
         };
@@ -377,7 +364,8 @@ static Server *server_new(const ServerPlace *place, GError **error) {
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        int result = visitor_sync(server->place->channel->mountpoint, fuse_session_fd(server->session));
+        g_autofree char *mountpoint = channel_find(server->place->channel);
+        int result = mountpoint ? visitor_sync(mountpoint, fuse_session_fd(server->session)) : -ENOENT;
 
         if (result < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));
