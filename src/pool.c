@@ -216,6 +216,8 @@ int pool_pin(PoolRef *ref, int fd) {
 }
 
 int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
+        int result;
+
         *ref = (PoolRef)POOL_REF_INIT;
         if (fstatat(fd, "", st, AT_EMPTY_PATH) < 0)
                 return -errno;
@@ -224,7 +226,14 @@ int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
         ref->inode = st->st_ino;
         if (pool->by_handle)
                 return read_handle(fd, ref);
-        return S_ISDIR(st->st_mode) ? pool_pin(ref, fd) : 0;
+        if (!S_ISDIR(st->st_mode))
+                return 0;
+        result = pool_pin(ref, fd);
+        if (result == 0)
+                result = descriptor_may_be_kept(ref->fd, DESCRIPTOR_OF_NODE);
+        if (result < 0)
+                pool_ref_clear(ref);
+        return result;
 }
 
 int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, PoolRef *ref, struct stat *st) {
