@@ -102,11 +102,16 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
         unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
         auto_descriptor context = -1;
         auto_descriptor tree = -1;
+        struct stat st;
 
         channel->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
         if (channel->fd < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot open %s: %s%s", DEVICE,
                             g_strerror(errno), errno == ENOENT || errno == ENODEV ? " (modprobe fuse)" : "");
+                return false;
+        }
+        if (fstat(channel->fd, &st) < 0 || !S_ISCHR(st.st_mode)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot open %s: it is not a device", DEVICE);
                 return false;
         }
         context = fsopen("fuse", FSOPEN_CLOEXEC);
