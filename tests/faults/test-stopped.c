@@ -187,7 +187,8 @@ END_TEST
 
 static void open_and_make(void *data) {
         must_open(in_mount("a"), O_RDWR, 0);
-        must(mkdir(in_mount("late"), 0700));
+        /* One of them at most makes it. */
+        mkdir(in_mount("late"), 0700);
 }
 
 /* Clients are killed while they wait: what they had is given up, whether or not the server had taken their request. */
