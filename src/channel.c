@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #define DEVICE "/dev/fuse"
@@ -69,33 +70,40 @@ static bool configure(const Channel *channel, int context, const GPtrArray *opti
 }
 
 #ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U /* as of Linux 6.8; before, it is passed over */
+#define STATX_MNT_ID_UNIQUE 0x4000U /* as of Linux 6.8; older headers lack it */
 #endif
 
-static guint64 mount_id_of(int fd, const char *path, int flags, unsigned kind) {
+/* which: STATX_MNT_ID or STATX_MNT_ID_UNIQUE. 0: not known. */
+static guint64 mount_id_of(int fd, const char *path, int flags, unsigned which) {
         struct statx st;
 
         /* Without a request to the server, which may not run. */
-        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, kind, &st) < 0)
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, which, &st) < 0)
                 return 0;
-        return st.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st.stx_mnt_id : 0;
+        return st.stx_mask & which ? st.stx_mnt_id : 0;
 }
 
-/* Of a mount that was just made. */
-static void note_mount(Channel *channel, int fd, const char *path, int flags) {
+/* Of what is known without asking: the mount is ours to answer for. */
+static void learn_mount(Channel *channel, int fd, const char *path, int flags) {
+        struct statx st;
+
         channel->mount_id = mount_id_of(fd, path, flags, STATX_MNT_ID);
-        channel->unique = mount_id_of(fd, path, flags, STATX_MNT_ID | STATX_MNT_ID_UNIQUE);
+        channel->unique = mount_id_of(fd, path, flags, STATX_MNT_ID_UNIQUE);
+        if (statx(fd, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) == 0)
+                channel->device = makedev(st.stx_dev_major, st.stx_dev_minor);
 }
 
-/* Whether what is at the mountpoint is what was mounted there. */
-static bool is_ours(const Channel *channel) {
-        return mount_id_of(AT_FDCWD, channel->mountpoint, 0, STATX_MNT_ID | STATX_MNT_ID_UNIQUE) == channel->unique;
+/* Whether the path leads to our mount. */
+static bool leads_to_mount(const Channel *channel, const char *path) {
+        return channel->unique ? mount_id_of(AT_FDCWD, path, 0, STATX_MNT_ID_UNIQUE) == channel->unique :
+                                 mount_id_of(AT_FDCWD, path, 0, STATX_MNT_ID) == channel->mount_id;
 }
 
 static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **error) {
         unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
         auto_descriptor context = -1;
         auto_descriptor tree = -1;
+        struct stat st;
 
         channel->fd = open(DEVICE, O_RDWR | O_CLOEXEC);
         if (channel->fd < 0) {
@@ -103,9 +111,14 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
                             g_strerror(errno), errno == ENOENT || errno == ENODEV ? " (modprobe fuse)" : "");
                 return false;
         }
+        if (fstat(channel->fd, &st) < 0 || !S_ISCHR(st.st_mode)) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot open %s: it is not a device", DEVICE);
+                return false;
+        }
         context = fsopen("fuse", FSOPEN_CLOEXEC);
         if (context < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount: %s", g_strerror(errno));
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount with fsopen(2), of Linux 5.2: %s",
+                            g_strerror(errno));
                 return false;
         }
         if (!configure(channel, context, options, &attributes, error))
@@ -118,7 +131,7 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
                             channel->mountpoint, g_strerror(errno));
                 return false;
         }
-        note_mount(channel, tree, "", AT_EMPTY_PATH);
+        learn_mount(channel, tree, "", AT_EMPTY_PATH);
         return true;
 }
 
@@ -141,21 +154,19 @@ static bool run_helper(char **arguments, char **environment, char **said) {
  * Whether somebody has the channel, who may be none of those that the unmounter has waited for. Asks the server: it is for a
  * process that nobody waits for. What is not answered is waited for, at most until the channel is closed.
  */
-static bool is_served(const Channel *channel) {
+static bool is_served(const char *mountpoint) {
         struct statx st;
 
-        return statx(AT_FDCWD, channel->mountpoint, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) == 0 ||
+        return statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_BASIC_STATS, &st) == 0 ||
                (errno != ENOTCONN && errno != ECONNABORTED);
 }
 
 /* For the unmounter. */
 static char *unmount_as_user(const void *data, bool asked) {
-        const Channel *channel = data;
-        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--",
-                              channel->mountpoint, NULL };
-        g_autofree char *said = NULL;
+        g_autofree char *mountpoint = channel_find(data), *said = NULL;
+        char *arguments[] = { (char *)HELPER, (char *)"-u", (char *)"-z", (char *)"-q", (char *)"--", mountpoint, NULL };
 
-        if (!is_ours(channel) || (!asked && is_served(channel)) || run_helper(arguments, NULL, &said))
+        if (!mountpoint || (!asked && is_served(mountpoint)) || run_helper(arguments, NULL, &said))
                 return NULL;
         return *said ? g_steal_pointer(&said) : g_strdup(HELPER " failed");
 }
@@ -246,7 +257,7 @@ static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **e
         if (good)
                 channel->fd = receive_descriptor(ours);
         if (channel->fd >= 0) {
-                note_mount(channel, AT_FDCWD, channel->mountpoint, 0);
+                learn_mount(channel, AT_FDCWD, channel->mountpoint, 0);
                 return start_unmounter(channel, error);
         }
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot mount on %s: %s", channel->mountpoint,
@@ -276,34 +287,51 @@ void channel_close(Channel *channel) {
         descriptor_clear(&channel->fd);
 }
 
-/* Whether this process sees the mount anywhere. */
-static bool is_mounted(guint64 mount_id) {
-        g_autofree char *mounts = NULL;
-        g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " ", mount_id);
-        g_autofree char *inner = g_strconcat("\n", line, NULL);
+/* Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. */
+static char *look_up_mount(const Channel *channel) {
+        g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, channel->mount_id), *mounts = NULL;
+        g_autofree char *device = g_strdup_printf("%u:%u", major(channel->device), minor(channel->device));
+        char *line;
 
-        return g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL) &&
-               (g_str_has_prefix(mounts, line) || strstr(mounts, inner));
+        if (!g_file_get_contents("/proc/self/mountinfo", &mounts, NULL, NULL))
+                return NULL;
+        for (char *rest = mounts; (line = strsep(&rest, "\n"));) {
+                g_auto(GStrv) fields = g_strsplit(line, " ", 6);
+
+                if (g_strv_length(fields) == 6 && g_str_equal(fields[0], id) && g_str_equal(fields[2], device))
+                        return g_strcompress(fields[4]);
+        }
+        return NULL;
+}
+
+char *channel_find(const Channel *channel) {
+        g_autofree char *moved = NULL;
+
+        if (leads_to_mount(channel, channel->mountpoint))
+                return g_strdup(channel->mountpoint);
+        /* By a number that another one may have by now it is not looked for elsewhere. */
+        moved = channel->unique ? look_up_mount(channel) : NULL;
+        return moved && leads_to_mount(channel, moved) ? g_steal_pointer(&moved) : NULL;
 }
 
 void channel_unmount(const Channel *channel) {
-        g_autofree char *complaint = NULL;
+        g_autofree char *mountpoint = channel_find(channel), *covered = NULL, *complaint = NULL;
 
         /* Someone else has unmounted it; or mounted another over it, which is not ours to take away. */
-        if (!is_ours(channel)) {
-                if (is_mounted(channel->mount_id))
-                        g_warning("%s is left mounted, as something else is mounted over it: umount it twice",
-                                  channel->mountpoint);
+        if (!mountpoint) {
+                covered = look_up_mount(channel);
+                if (covered)
+                        g_warning("%s is left mounted, as something else is mounted over it: umount it twice", covered);
                 if (channel->unmounter >= 0)
                         unmounter_dismiss(channel->unmounter);
                 return;
         }
         if (channel->unmounter >= 0)
                 complaint = unmounter_ask(channel->unmounter);
-        else if (umount2(channel->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+        else if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
                 complaint = g_strdup(g_strerror(errno));
         if (complaint)
-                g_warning("cannot unmount %s: %s", channel->mountpoint, complaint);
+                g_warning("cannot unmount %s: %s", mountpoint, complaint);
 }
 
 void channel_forget(Channel *channel) {

@@ -9,12 +9,14 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 typedef struct Channel {
         int fd;           /* owned: of /dev/fuse, non-negative */
         char *mountpoint; /* owned */
-        guint64 mount_id; /* the kernel's; 0: not known */
-        guint64 unique;   /* the same, never used again; as mount_id where the kernel knows no such number */
+        guint64 mount_id; /* the kernel's, as mountinfo shows it; 0: not known. It is used again when the mount has gone */
+        guint64 unique;   /* one that is not; 0: before Linux 6.8 */
+        dev_t device;     /* of what is in the mount */
         int unmounter;    /* owned: of an ordinary user's mount; -1: none */
 } Channel;
 
@@ -30,6 +32,9 @@ Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **
  */
 int channel_duplicate(const Channel *channel);
 void channel_close(Channel *channel);
+
+/* Where the mount is now, as directories above it may have been moved; to be freed. NULL: it has gone. No request is made. */
+char *channel_find(const Channel *channel);
 
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);

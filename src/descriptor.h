@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Takes the descriptor out of *fd and leaves -1 there: the caller owns what it gets. */
@@ -42,6 +43,29 @@ static inline int descriptor_open(const char *path, int flags) {
                 fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
         }
         return fd;
+}
+
+/* What a descriptor is to be kept for: handles leave some for nodes without names, and both leave some for requests. */
+typedef enum DescriptorUse {
+        DESCRIPTOR_OF_NODE = 1,
+        DESCRIPTOR_OF_HANDLE = 2,
+} DescriptorUse;
+
+/* How many are left for requests and nodes, unless the limit is low: as many as all threads may need. */
+#define DESCRIPTORS_LEFT 512
+
+/*
+ * Whether fd may be kept for a client: 0, or -EMFILE where too few would be left. Numbers are given out from the lowest: below
+ * this one all are in use, but for a few.
+ */
+static inline int descriptor_may_be_kept(int fd, DescriptorUse use) {
+        struct rlimit limit;
+        rlim_t left;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+                return 0;
+        left = MIN(limit.rlim_cur / 4, DESCRIPTORS_LEFT) * use / DESCRIPTOR_OF_HANDLE;
+        return (rlim_t)fd < limit.rlim_cur - left ? 0 : -EMFILE;
 }
 
 /* Writes the path that names fd itself, for calls such as setxattr(2) that refuse O_PATH descriptors. */

@@ -2,7 +2,9 @@
 
 #include "channel.h"
 #include "confinement.h"
+#include "descriptor.h"
 #include "ledger.h"
+#include "mountpoint.h"
 #include "namespaces.h"
 #include "notifier.h"
 #include "pool.h"
@@ -12,14 +14,12 @@
 
 #include <errno.h>
 #include <gio/gio.h>
-#include <regionfs/regionfs.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 /* How many servers may die in vain before the next has to wait; how long, in microseconds. */
@@ -94,17 +94,16 @@ static bool lies_in(const char *path, const char *directory) {
 }
 
 static bool mount(Keeper *keeper, const Options *options, GError **error) {
+        auto_descriptor claim = -1;
+
         if (lies_in(options->mountpoint, options->pool.directory)) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                             "option pool=%s is not allowed: the mountpoint %s lies in it", options->pool.directory,
                             options->mountpoint);
                 return false;
         }
-        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) >= 0) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS,
-                            "cannot mount on %s: a regionfs is mounted there already", options->mountpoint);
+        if (!mountpoint_claim(options->mountpoint, &claim, error))
                 return false;
-        }
         keeper->channel = channel_new(options->mountpoint, options->mount, error);
         return keeper->channel;
 }

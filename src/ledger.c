@@ -11,7 +11,6 @@
 /* Slots that there is room for. They take memory when they are first used: the room is address space. */
 #define NODES (UINT64_C(1) << 26)
 #define HANDLES (UINT64_C(1) << 24)
-#define BUFFERS 4096
 
 /* Words that one change may concern: a name, and some. */
 #define LOG_MAX 96
@@ -30,7 +29,7 @@ typedef struct Room {
         LedgerEnd end;
         LedgerRequest requests[LEDGER_REQUESTS];
         char names[NODES][LEDGER_NAME_SIZE];
-        _Alignas(4096) char buffers[BUFFERS][LEDGER_BUFFER_SIZE];
+        _Alignas(4096) char buffers[LEDGER_BUFFERS][LEDGER_BUFFER_SIZE];
 } Room;
 
 struct Ledger {
@@ -49,7 +48,7 @@ Ledger *ledger_new(GError **error) {
         if (file >= 0 && ftruncate(file, sizeof(Room)) == 0)
                 room = mmap(NULL, sizeof(Room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
         if (room == MAP_FAILED) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger: %s",
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
                             g_strerror(errno));
                 return NULL;
         }
@@ -97,7 +96,7 @@ LedgerEnd *ledger_end(const Ledger *ledger) {
 }
 
 void *ledger_buffer(const Ledger *ledger, uint64_t number) {
-        g_assert(number < BUFFERS);
+        g_assert(number < LEDGER_BUFFERS);
         return ledger->room->buffers[number];
 }
 

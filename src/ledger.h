@@ -110,6 +110,9 @@ typedef enum LedgerIntent {
 /* Lookups that one request may count. */
 #define LEDGER_LOOKUPS 1024
 
+/* Bytes of a request that waits for another thread than its own to be answered. */
+#define LEDGER_LEFT_MAX 1024
+
 /* A request in hand: see requests.h. The counts are changed together with what they count, or before it is known. */
 typedef struct LedgerRequest {
         uint64_t unique;   /* the kernel's number of it; 0: the slot is free */
@@ -135,6 +138,8 @@ typedef struct LedgerRequest {
         uint64_t descriptor[2]; /* owned, as of ledger_note_descriptor() */
         uint64_t lookups;
         uint64_t looked_up[LEDGER_LOOKUPS]; /* ids of nodes of which it has counted one */
+        uint64_t left_size; /* bytes of the request itself, which has left its buffer; 0: it has not */
+        unsigned char left[LEDGER_LEFT_MAX];
 } LedgerRequest;
 
 /* Names that one region may have, for all of them to be told of. */
@@ -154,6 +159,9 @@ typedef struct LedgerEnd {
 
 /* How many there is room for. */
 #define LEDGER_REQUESTS 4096
+
+/* How many buffers there is room for. */
+#define LEDGER_BUFFERS 4096
 
 /* Bytes of what a thread receives: what libfuse asks the kernel for, and some. */
 #define LEDGER_BUFFER_SIZE ((1 << 20) + (1 << 16))

@@ -321,6 +321,10 @@ static int open_reports(Ledger *ledger) {
         return reports;
 }
 
+int lifetimes_can_watch(Ledger *ledger) {
+        return open_reports(ledger) < 0 ? -errno : 0;
+}
+
 Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
                          LifetimesNameGone name_gone, void *data, GError **error) {
         Lifetimes *lifetimes = g_new0(Lifetimes, 1);

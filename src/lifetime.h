@@ -36,6 +36,9 @@ typedef struct Lifetimes Lifetimes;
 /* A name of node id has gone from node id parent; both are known. From a thread of our own, without locks. */
 typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, const char *name);
 
+/* Whether the end of views can be watched for, which passthrough takes: 0 or -errno. */
+int lifetimes_can_watch(Ledger *ledger);
+
 /*
  * passthrough: views outlive handles. All is borrowed. What is watched for already is found in the ledger. NULL with error
  * where the kernel lacks what it takes.

@@ -4,11 +4,12 @@
 
 void operation_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        int fd = operations_open_node(operations, id, O_RDONLY | O_DIRECTORY);
+        auto_descriptor fd = operations_open_node(operations, id, O_RDONLY | O_DIRECTORY);
+        int result = fd < 0 ? fd : descriptor_may_be_kept(fd, DESCRIPTOR_OF_HANDLE);
 
-        if (fd < 0)
-                return reply_result(req, fd);
-        file->fh = handles_keep_directory(operations->handles, fd);
+        if (result < 0)
+                return reply_result(req, result);
+        file->fh = handles_keep_directory(operations->handles, descriptor_steal(&fd));
         if (fuse_reply_open(req, file) < 0)
                 handles_drop_directory(operations->handles, file->fh);
 }

@@ -242,6 +242,8 @@ static int remove_from_pool(Found *lost, const Operations *operations, int direc
                 return describe(lost, operations);
         result = find(lost, operations, directory, name);
         if (result == 0)
+                result = descriptor_may_be_kept(lost->fd, DESCRIPTOR_OF_NODE);
+        if (result == 0)
                 result = operations_intend_removing(operations, lost->fd);
         if (result == 0 && unlinkat(directory, name, flags) < 0)
                 result = -errno;
@@ -314,6 +316,8 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                 result = find(&moved, operations, from, name);
                 if (result == 0)
                         result = find(&target, operations, to, new_name);
+                if (result == 0)
+                        result = descriptor_may_be_kept(target.fd, DESCRIPTOR_OF_NODE);
                 if (result == 0 || (result == -ENOENT && moved.fd >= 0))
                         result = operations_intend_renaming(operations, moved.fd, target.fd);
                 if (result == 0)

@@ -128,8 +128,10 @@ static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, cons
  */
 static int attach(const Operations *operations, fuse_ino_t id, int node, int *contents, int backing_id,
                   struct fuse_file_info *file) {
-        int result = obey_policy(operations, id, node, file);
+        int result = operations->passthrough ? 0 : descriptor_may_be_kept(*contents, DESCRIPTOR_OF_HANDLE);
 
+        if (result == 0)
+                result = obey_policy(operations, id, node, file);
         if (result == 0 && operations->passthrough)
                 result = attach_passthrough(operations, id, node, *contents, backing_id, file);
         if (result < 0) {
@@ -258,6 +260,8 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
         /* It has no name by which it could be found. */
         if (result == 0 && ref.fd < 0)
                 result = pool_pin(&ref, fd);
+        if (result == 0)
+                result = descriptor_may_be_kept(ref.fd, DESCRIPTOR_OF_HANDLE);
         if (result == 0)
                 result = region_inherit_policy(directory, fd);
         if (result == 0)

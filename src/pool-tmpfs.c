@@ -53,9 +53,10 @@ bool pool_tmpfs_make(Pool *pool, const PoolSettings *settings, GError **error) {
 
         if (context < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
-                            "cannot make the private tmpfs of the pool: %s (CAP_SYS_ADMIN is needed; pool=DIR does "
-                            "without)",
-                            g_strerror(errno));
+                            "cannot make the private tmpfs of the pool: %s (%s)",
+                            g_strerror(errno),
+                            errno == ENOSYS ? "fsopen(2) came with Linux 5.2" :
+                                              "CAP_SYS_ADMIN is needed; pool=DIR does without");
                 return false;
         }
         if (!configure(context, settings, error))

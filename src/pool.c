@@ -120,12 +120,23 @@ static bool make(Pool *pool, const PoolSettings *settings, GError **error) {
         return true;
 }
 
+/* Without it no name could be looked up. */
+static bool names_work(const Pool *pool, GError **error) {
+        auto_descriptor root = pool_open_name(pool->fd, ".");
+
+        if (root >= 0)
+                return true;
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-root), "cannot look up names with openat2(2), of Linux 5.6: %s",
+                    g_strerror(-root));
+        return false;
+}
+
 Pool *pool_new(const PoolSettings *settings, GError **error) {
         g_autoptr(Pool) pool = g_new0(Pool, 1);
         struct stat st;
 
         pool->fd = pool->mount_fd = -1;
-        if (!make(pool, settings, error))
+        if (!make(pool, settings, error) || !names_work(pool, error))
                 return NULL;
         if (fstat(pool->fd, &st) < 0) {
                 fail(error, "cannot look at", "the pool");
@@ -205,6 +216,8 @@ int pool_pin(PoolRef *ref, int fd) {
 }
 
 int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
+        int result;
+
         *ref = (PoolRef)POOL_REF_INIT;
         if (fstatat(fd, "", st, AT_EMPTY_PATH) < 0)
                 return -errno;
@@ -213,7 +226,14 @@ int pool_identify(const Pool *pool, int fd, PoolRef *ref, struct stat *st) {
         ref->inode = st->st_ino;
         if (pool->by_handle)
                 return read_handle(fd, ref);
-        return S_ISDIR(st->st_mode) ? pool_pin(ref, fd) : 0;
+        if (!S_ISDIR(st->st_mode))
+                return 0;
+        result = pool_pin(ref, fd);
+        if (result == 0)
+                result = descriptor_may_be_kept(ref->fd, DESCRIPTOR_OF_NODE);
+        if (result < 0)
+                pool_ref_clear(ref);
+        return result;
 }
 
 int pool_lookup(const Pool *pool, int dirfd, uint64_t parent, const char *name, PoolRef *ref, struct stat *st) {

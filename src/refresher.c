@@ -8,8 +8,8 @@
 
 struct Refresher {
         const Pool *pool;
-        const char *mountpoint;
-        int channel;
+        const Channel *channel;
+        int fd;
         GThread *thread;
         GAsyncQueue *jobs; /* owned: of Job */
 
@@ -32,7 +32,7 @@ static gpointer run(gpointer data) {
 
                 if (!end) {
                         /* A directory that its owner has closed to himself hides the region from us too: no harm. */
-                        visitor_look(job->path, refresher->channel);
+                        visitor_look(job->path, refresher->fd);
                         job->done(job->data);
                 }
                 g_free(job->path);
@@ -42,12 +42,12 @@ static gpointer run(gpointer data) {
         }
 }
 
-Refresher *refresher_new(const Pool *pool, const char *mountpoint, int channel) {
+Refresher *refresher_new(const Pool *pool, const Channel *channel, int fd) {
         Refresher *refresher = g_new0(Refresher, 1);
 
         refresher->pool = pool;
-        refresher->mountpoint = mountpoint;
         refresher->channel = channel;
+        refresher->fd = fd;
         refresher->jobs = g_async_queue_new();
         g_mutex_init(&refresher->lock);
         refresher->thread = g_thread_new("refresher", run, refresher);
@@ -75,13 +75,14 @@ void refresher_free(Refresher *refresher) {
 }
 
 static bool push(Refresher *refresher, const char *name, RefresherDone done, void *data) {
+        g_autofree char *mountpoint = channel_find(refresher->channel);
         bool pushed = false;
         Job *job;
 
         g_mutex_lock(&refresher->lock);
-        if (!refresher->stopped) {
+        if (mountpoint && !refresher->stopped) {
                 job = g_new0(Job, 1);
-                *job = (Job){ g_build_filename(refresher->mountpoint, name, NULL), done, data };
+                *job = (Job){ g_build_filename(mountpoint, name, NULL), done, data };
                 g_async_queue_push(refresher->jobs, job);
                 pushed = true;
         }

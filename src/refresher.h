@@ -9,6 +9,7 @@
  * one: all of them might be waiting.
  */
 
+#include "channel.h"
 #include "pool.h"
 
 typedef struct Refresher Refresher;
@@ -16,8 +17,8 @@ typedef struct Refresher Refresher;
 /* Called when the kernel knows; from the refresher's thread. */
 typedef void (*RefresherDone)(void *data);
 
-/* All is borrowed. channel is the descriptor of /dev/fuse. */
-Refresher *refresher_new(const Pool *pool, const char *mountpoint, int channel);
+/* All is borrowed. fd is the channel's descriptor. */
+Refresher *refresher_new(const Pool *pool, const Channel *channel, int fd);
 
 /* Ends the thread: what is handed over from now on is done at once, without a look. While requests are still answered. */
 void refresher_stop(Refresher *refresher);

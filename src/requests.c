@@ -77,7 +77,7 @@ static void apply_forgets(Requests *requests, Registry *registry, void *buffer) 
         LedgerRequest *request;
 
         if (!header->length || (header->opcode != FORGET && header->opcode != BATCH_FORGET))
-                return requests_clear_buffer(buffer);
+                return;
         requests_begin(requests, buffer);
         request = ledger_current(requests->ledger);
         if (requests_is_hopeless(requests)) {
@@ -131,14 +131,19 @@ void requests_clear_buffer(void *buffer) {
         __atomic_store_n(&header->length, 0, __ATOMIC_RELEASE);
 }
 
-uint64_t requests_in_buffer(const void *buffer, uint64_t *operation, uint64_t *node) {
+bool requests_in_buffer(const void *buffer, RequestsHead *head) {
         const Header *header = buffer;
+        uint32_t length = __atomic_load_n(&header->length, __ATOMIC_ACQUIRE);
 
-        if (!__atomic_load_n(&header->length, __ATOMIC_ACQUIRE))
-                return 0;
-        *operation = header->opcode;
-        *node = header->node;
-        return header->unique & ~RESENT;
+        *head = (RequestsHead){ header->unique & ~RESENT, length, header->opcode, header->node };
+        return length > 0;
+}
+
+void requests_clear_buffers(Requests *requests) {
+        uint64_t buffers = ledger_header(requests->ledger)->buffers;
+
+        for (uint64_t number = 0; number < buffers; number++)
+                requests_clear_buffer(ledger_buffer(requests->ledger, number));
 }
 
 /* An empty slot; the lock is held. */
@@ -155,15 +160,11 @@ static LedgerRequest *take_slot(Requests *requests) {
         return ledger_request(requests->ledger, number);
 }
 
-bool requests_begin(Requests *requests, const void *buffer) {
-        const Header *header = buffer;
-        uint64_t unique = header->unique & ~RESENT;
-        bool forget = header->opcode == FORGET || header->opcode == BATCH_FORGET;
+/* Whether a dead server has had it in hand. header: NULL where nobody has it any more. */
+static bool begin(Requests *requests, uint64_t unique, const Header *header) {
         LedgerRequest *slot = NULL;
         bool again;
 
-        if (!(header->unique & RESENT) && !forget)
-                g_atomic_int_set(&requests->fresh, 1);
         g_mutex_lock(&requests->lock);
         if (g_hash_table_size(requests->left) > 0 && (slot = g_hash_table_lookup(requests->left, &unique)))
                 g_hash_table_remove(requests->left, &unique);
@@ -173,14 +174,28 @@ bool requests_begin(Requests *requests, const void *buffer) {
         g_mutex_unlock(&requests->lock);
         if (!again) {
                 memset(slot, 0, offsetof(LedgerRequest, looked_up));
-                slot->operation = header->opcode;
-                slot->node = header->node;
+                slot->operation = header ? header->opcode : 0;
+                slot->node = header ? header->node : 0;
+                slot->left_size = 0;
                 ledger_publish(&slot->unique, unique);
         }
         ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
         ledger_publish(&ledger_header(requests->ledger)->begun, unique);
         ledger_set_current(requests->ledger, slot);
         return again;
+}
+
+bool requests_begin(Requests *requests, const void *buffer) {
+        const Header *header = buffer;
+        bool forget = header->opcode == FORGET || header->opcode == BATCH_FORGET;
+
+        if (!(header->unique & RESENT) && !forget)
+                g_atomic_int_set(&requests->fresh, 1);
+        return begin(requests, header->unique & ~RESENT, header);
+}
+
+bool requests_begin_left(Requests *requests, uint64_t unique) {
+        return begin(requests, unique, NULL);
 }
 
 void requests_end(Requests *requests) {
@@ -191,9 +206,28 @@ void requests_end(Requests *requests) {
         ledger_set_current(requests->ledger, NULL);
 }
 
+/* The buffer of a thread that has received the request, or NULL. */
+static Header *find_buffer(const Requests *requests, uint64_t unique) {
+        uint64_t buffers = ledger_header(requests->ledger)->buffers;
+
+        for (uint64_t number = 0; number < buffers; number++) {
+                Header *header = ledger_buffer(requests->ledger, number);
+
+                if (header->length && (header->unique & ~RESENT) == unique)
+                        return header;
+        }
+        return NULL;
+}
+
 LedgerRequest *requests_leave(Requests *requests) {
         LedgerRequest *request = ledger_current(requests->ledger);
+        const Header *header = request ? find_buffer(requests, request->unique) : NULL;
 
+        /* The buffer is about to be received into. */
+        if (header && header->length <= sizeof(request->left)) {
+                memcpy(request->left, header, header->length);
+                ledger_publish(&request->left_size, header->length);
+        }
         ledger_set_current(requests->ledger, NULL);
         return request;
 }
@@ -215,19 +249,6 @@ void requests_end_left(Requests *requests, LedgerRequest *request) {
         g_mutex_unlock(&requests->lock);
 }
 
-/* Whether a thread has received the request, and is about to look for its slot. */
-static bool has_arrived(const Requests *requests, uint64_t unique) {
-        uint64_t buffers = ledger_header(requests->ledger)->buffers;
-
-        for (uint64_t number = 0; number < buffers; number++) {
-                const Header *header = ledger_buffer(requests->ledger, number);
-
-                if (header->length && (header->unique & ~RESENT) == unique)
-                        return true;
-        }
-        return false;
-}
-
 bool requests_give_up(Requests *requests) {
         GHashTableIter left;
         gpointer value;
@@ -241,7 +262,7 @@ bool requests_give_up(Requests *requests) {
                 while (g_hash_table_iter_next(&left, NULL, &value)) {
                         LedgerRequest *request = value;
 
-                        if (has_arrived(requests, request->unique))
+                        if (find_buffer(requests, request->unique))
                                 continue;
                         g_hash_table_iter_remove(&left);
                         give_back(requests, request);
@@ -250,6 +271,41 @@ bool requests_give_up(Requests *requests) {
         done = g_hash_table_size(requests->left) == 0;
         g_mutex_unlock(&requests->lock);
         return done;
+}
+
+/* Into an empty buffer. Whether there was one, and the request was kept. */
+static bool put_back(Requests *requests, const LedgerRequest *request) {
+        LedgerHeader *header = ledger_header(requests->ledger);
+        uint64_t number = 0;
+        Header *buffer;
+
+        while (number < header->buffers && ((const Header *)ledger_buffer(requests->ledger, number))->length)
+                number++;
+        if (!request->left_size || number >= LEDGER_BUFFERS)
+                return false;
+        buffer = ledger_buffer(requests->ledger, number);
+        memcpy(&buffer->opcode, request->left + offsetof(Header, opcode), request->left_size - offsetof(Header, opcode));
+        __atomic_store_n(&buffer->length, request->left_size, __ATOMIC_RELEASE);
+        if (number >= header->buffers)
+                ledger_publish(&header->buffers, number + 1);
+        return true;
+}
+
+GArray *requests_put_back(Requests *requests) {
+        GArray *lost = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        GHashTableIter left;
+        gpointer value;
+
+        g_mutex_lock(&requests->lock);
+        g_hash_table_iter_init(&left, requests->left);
+        while (g_hash_table_iter_next(&left, NULL, &value)) {
+                const LedgerRequest *request = value;
+
+                if (!find_buffer(requests, request->unique) && !put_back(requests, request))
+                        g_array_append_val(lost, request->unique);
+        }
+        g_mutex_unlock(&requests->lock);
+        return lost;
 }
 
 void requests_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {

@@ -13,6 +13,9 @@
  * A slot whose request does not come again was of one that had been answered: what it counted stands. That is certain when the
  * kernel has handed out a request that it has not handed out before, as those come first.
  *
+ * A kernel that does not hand out requests again (before Linux 6.9) leaves the buffers in which they were received, one for
+ * each thread. They are carried on with from there, if the kernel still waits for an answer.
+ *
  * Forgets have no answer, and do not come again. They are received where the next server can read them (ledger_buffer()),
  * and applied by it, from the first that was not.
  */
@@ -28,8 +31,27 @@ void requests_free(Requests *requests);
 /* Before a buffer is received into: what it held is done with. */
 void requests_clear_buffer(void *buffer);
 
-/* The number of the request that a buffer holds, as any process sees it; 0: none. What it asks, and of which node. */
-uint64_t requests_in_buffer(const void *buffer, uint64_t *operation, uint64_t *node);
+/* What a request is, as any process sees it. */
+typedef struct RequestsHead {
+        uint64_t unique; /* its number */
+        size_t size;     /* bytes of all of it */
+        uint64_t operation, node;
+} RequestsHead;
+
+/* Whether a buffer holds one that is not done with. */
+bool requests_in_buffer(const void *buffer, RequestsHead *head);
+
+/* The kernel hands out again what dead servers have received: what their buffers hold is done with. */
+void requests_clear_buffers(Requests *requests);
+
+/* One that no buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
+bool requests_begin_left(Requests *requests, uint64_t unique);
+
+/*
+ * What dead servers had left to other threads is put back into buffers. The numbers (uint64_t) of those that were too large to
+ * be kept; to be freed.
+ */
+GArray *requests_put_back(Requests *requests);
 
 /* The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
 bool requests_begin(Requests *requests, const void *buffer);

@@ -48,13 +48,11 @@ static int table_size(void) {
 }
 
 static void sweep(int first, int last, ServerDescriptorsFound found, void *data) {
-        if (first > last)
+        if (first > last || (!found && close_range(first, last, 0) == 0))
                 return;
-        for (int fd = first; found && fd <= last; fd++)
-                if (fcntl(fd, F_GETFD) >= 0 && !found(data, fd))
+        for (int fd = first; fd <= last; fd++)
+                if (fcntl(fd, F_GETFD) >= 0 && (!found || !found(data, fd)))
                         close(fd);
-        if (!found)
-                close_range(first, last, 0);
 }
 
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,

@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 /* As in the kernel's <linux/fuse.h>; libfuse has none of this. */
 struct fuse_out_header {
@@ -14,6 +15,7 @@ struct fuse_out_header {
 };
 #define NOTIFY_RESEND 7
 #define RESENT (UINT64_C(1) << 63)
+#define INTERRUPT UINT64_C(1) /* requests have even numbers */
 
 struct fuse_in_header {
         uint32_t len; /* bytes, with the header */
@@ -114,20 +116,36 @@ struct fuse_session *server_session_new(const ServerPlace *place, Operations *op
         return NULL;
 }
 
-void server_session_ask_again(struct fuse_session *session) {
+bool server_session_ask_again(struct fuse_session *session) {
         const struct fuse_out_header message = { .len = sizeof(message), .error = NOTIFY_RESEND };
 
-        if (write(fuse_session_fd(session), &message, sizeof(message)) < 0 && errno != ENODEV && errno != ENOTCONN)
-                g_warning("the kernel does not repeat requests: what the last server has had in hand is not answered: %s",
-                          g_strerror(errno));
+        return write(fuse_session_fd(session), &message, sizeof(message)) >= 0 || errno == ENODEV || errno == ENOTCONN;
+}
+
+/* By writev(2), as libfuse answers: write(2) is for what is no answer. */
+static int answer(const struct fuse_session *session, uint64_t unique, int error) {
+        struct fuse_out_header header = { .len = sizeof(header), .error = error, .unique = unique };
+        const struct iovec all = { .iov_base = &header, .iov_len = sizeof(header) };
+
+        return writev(fuse_session_fd((struct fuse_session *)session), &all, 1) < 0 ? -errno : 0;
+}
+
+bool server_session_is_awaited(const struct fuse_session *session, uint64_t unique) {
+        /* An interrupt of a request is answered under this number: with no error, that does nothing if there is the request. */
+        return answer(session, unique | INTERRUPT, 0) == 0;
+}
+
+void server_session_fail(struct fuse_session *session, uint64_t unique) {
+        int result = answer(session, unique, -EIO);
+
+        if (result < 0 && result != -ENOENT)
+                g_warning("cannot answer: %s", g_strerror(-result));
 }
 
 void server_session_refuse(struct fuse_session *session, const void *request) {
         const struct fuse_in_header *header = request;
-        const struct fuse_out_header answer = { .len = sizeof(answer), .error = -EIO, .unique = header->unique };
 
         g_warning("servers die of request %" PRIu64 " (operation %u on node %" PRIu64 "): it is answered with an error",
                   header->unique & ~RESENT, header->opcode, header->nodeid);
-        if (write(fuse_session_fd(session), &answer, sizeof(answer)) < 0 && errno != ENOENT)
-                g_warning("cannot answer: %s", g_strerror(errno));
+        server_session_fail(session, header->unique);
 }

@@ -14,5 +14,11 @@ struct fuse_session *server_session_new(const ServerPlace *place, Operations *op
 /* Answers a request, as it was received, with EIO, and names it in the log. */
 void server_session_refuse(struct fuse_session *session, const void *request);
 
-/* Has the kernel hand out once more what a dead server has taken and not answered. */
-void server_session_ask_again(struct fuse_session *session);
+/* Has the kernel hand out once more what a dead server has taken and not answered. Whether it does that (since Linux 6.9). */
+bool server_session_ask_again(struct fuse_session *session);
+
+/* Whether the kernel still waits for the answer to a request. */
+bool server_session_is_awaited(const struct fuse_session *session, uint64_t unique);
+
+/* Answers a request with EIO. */
+void server_session_fail(struct fuse_session *session, uint64_t unique);

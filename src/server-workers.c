@@ -25,6 +25,7 @@
 typedef struct Worker {
         Workers *workers;
         pthread_t thread;
+        uint64_t number; /* of its buffer */
         struct fuse_buf request; /* in the ledger */
 } Worker;
 
@@ -36,6 +37,8 @@ struct Workers {
         guint most;
         int ended; /* owned: eventfd that says that a worker met the end of the mount */
         gint idle; /* how many wait for a request; atomic */
+        guint first;      /* threads that are started at once */
+        uint64_t in_hand; /* buffers up to here may hold what a dead server has received */
 
         GMutex lock;        /* protects what follows */
         GPtrArray *threads; /* owns the workers */
@@ -53,12 +56,41 @@ static void take_buffer(Worker *worker) {
         LedgerHeader *header = ledger_header(workers->ledger);
         uint64_t number = workers->threads->len;
 
+        worker->number = number;
         worker->request.mem = ledger_buffer(workers->ledger, number);
         worker->request.mem_size = LEDGER_BUFFER_SIZE;
         madvise(worker->request.mem, workers->operations->passthrough ? BUFFER_USED : LEDGER_BUFFER_SIZE,
                 MADV_POPULATE_WRITE);
         if (number >= header->buffers)
                 ledger_publish(&header->buffers, number + 1);
+}
+
+/* answered: by a dead server. */
+static void carry_out(const Workers *workers, struct fuse_buf *request, bool answered) {
+        if (requests_begin(workers->requests, request->mem) && !answered)
+                operations_take_back(workers->operations);
+        if (!answered && requests_is_hopeless(workers->requests))
+                server_session_refuse(workers->session, request->mem);
+        else if (!answered)
+                fuse_session_process_buf(workers->session, request);
+        /* First, so that forgets are not applied twice. */
+        requests_clear_buffer(request->mem);
+        requests_end(workers->requests);
+}
+
+/* This thread's part of what a dead server has received, where the kernel does not hand it out again. */
+static void take_over(const Worker *worker) {
+        const Workers *workers = worker->workers;
+
+        for (uint64_t number = worker->number; number < workers->in_hand; number += workers->first) {
+                struct fuse_buf request = { .mem = ledger_buffer(workers->ledger, number), .mem_size = LEDGER_BUFFER_SIZE };
+                RequestsHead head;
+
+                if (!requests_in_buffer(request.mem, &head))
+                        continue;
+                request.size = head.size;
+                carry_out(workers, &request, !server_session_is_awaited(workers->session, head.unique));
+        }
 }
 
 static void *work(void *data) {
@@ -70,6 +102,7 @@ static void *work(void *data) {
         result = credentials_prepare_thread();
         if (result < 0)
                 g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
+        take_over(worker);
         while (!fuse_session_exited(workers->session)) {
                 requests_clear_buffer(worker->request.mem);
                 pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
@@ -81,15 +114,7 @@ static void *work(void *data) {
                         break;
                 if (g_atomic_int_dec_and_test(&workers->idle))
                         start_worker(workers);
-                if (requests_begin(workers->requests, worker->request.mem))
-                        operations_take_back(workers->operations);
-                if (requests_is_hopeless(workers->requests))
-                        server_session_refuse(workers->session, worker->request.mem);
-                else
-                        fuse_session_process_buf(workers->session, &worker->request);
-                /* First, so that forgets are not applied twice. */
-                requests_clear_buffer(worker->request.mem);
-                requests_end(workers->requests);
+                carry_out(workers, &worker->request, false);
                 g_atomic_int_inc(&workers->idle);
         }
         if (eventfd_write(workers->ended, 1) < 0)
@@ -137,6 +162,15 @@ static void stop(Workers *workers) {
         g_ptr_array_set_size(workers->threads, 0);
 }
 
+static uint64_t count_in_hand(const Ledger *ledger) {
+        uint64_t number = ledger_header(ledger)->buffers;
+        RequestsHead head;
+
+        while (number > 0 && !requests_in_buffer(ledger_buffer(ledger, number - 1), &head))
+                number--;
+        return number;
+}
+
 Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *requests, unsigned most, GError **error) {
         Workers *workers = g_new0(Workers, 1);
         guint started = 0;
@@ -146,10 +180,12 @@ Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *req
         workers->ledger = ledger;
         workers->requests = requests;
         workers->most = most ? most : WORKERS_MOST;
+        workers->in_hand = count_in_hand(ledger);
+        workers->first = MIN(MAX(WORKERS_FIRST, workers->in_hand), workers->most);
         g_mutex_init(&workers->lock);
         workers->threads = g_ptr_array_new();
         workers->ended = eventfd(0, EFD_CLOEXEC);
-        while (workers->ended >= 0 && started < MIN(WORKERS_FIRST, workers->most) && start_worker(workers))
+        while (workers->ended >= 0 && started < workers->first && start_worker(workers))
                 started++;
         if (started > 0)
                 return workers;

@@ -19,7 +19,6 @@
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -75,8 +74,12 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
                         why = "passthrough needs CAP_SYS_ADMIN in the initial user namespace";
                 else if (result == -ELOOP)
                         why = "the pool is stacked too deep for passthrough";
+                else if (result == -ENOTTY)
+                        why = "this kernel takes no backing files";
                 else if (result < 0)
                         why = g_strerror(-result);
+                else if (lifetimes_can_watch(server->place->ledger) < 0)
+                        why = "fanotify(7) does not tell of the end of views here";
         }
         server->operations.passthrough = !why;
         ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
@@ -107,22 +110,9 @@ static bool start_lifetimes(Server *server, GError **error) {
 }
 
 static void start_refresher(Server *server) {
-        server->refresher = refresher_new(server->operations.pool, server->place->channel->mountpoint,
+        server->refresher = refresher_new(server->operations.pool, server->place->channel,
                                           fuse_session_fd(server->session));
         server->operations.refresher = server->refresher;
-}
-
-/* Of what is known without asking: the mount is ours to answer for. */
-static bool learn_device(Server *server, GError **error) {
-        struct statx stx;
-
-        if (statx(AT_FDCWD, server->place->channel->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot look at the mount on %s: %s",
-                            server->place->channel->mountpoint, g_strerror(errno));
-                return false;
-        }
-        server->operations.device = makedev(stx.stx_dev_major, stx.stx_dev_minor);
-        return true;
 }
 
 static void find_sources(Server *server) {
@@ -152,8 +142,18 @@ static void settle_doubts(Server *server) {
         g_array_set_size(server->strays, 0);
 }
 
+/* Each thread is to have a umask of its own: tried before any is started. */
+static bool try_threads(GError **error) {
+        int result = credentials_prepare_thread();
+
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
+                            "cannot give threads a umask of their own with unshare(2): %s", g_strerror(-result));
+        return result == 0;
+}
+
 static bool begin(Server *server, GError **error) {
-        return settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
+        return try_threads(error) && settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
 }
 
 /*
@@ -183,16 +183,43 @@ static bool follow(Server *server, GError **error) {
         return start_lifetimes(server, error);
 }
 
+/*
+ * A kernel that does not repeat requests, before Linux 6.9: the workers take them from the dead server's buffers. What is found
+ * in none is answered, as its client would wait for good.
+ */
+static void put_back_left(Server *server) {
+        g_autoptr(GArray) left = requests_put_back(server->requests);
+
+        for (guint i = 0; i < left->len; i++) {
+                uint64_t unique = g_array_index(left, uint64_t, i);
+
+                if (!server_session_is_awaited(server->session, unique))
+                        continue;
+                g_warning("request %" PRIu64 " is answered with an error: this kernel does not repeat requests", unique);
+                if (requests_begin_left(server->requests, unique))
+                        operations_take_back(&server->operations);
+                server_session_fail(server->session, unique);
+                requests_end(server->requests);
+        }
+}
+
+static void take_requests(Server *server) {
+        if (server_session_ask_again(server->session))
+                requests_clear_buffers(server->requests);
+        else
+                put_back_left(server);
+}
+
 static bool start(Server *server, GError **error) {
         LedgerHeader *header = ledger_header(server->place->ledger);
 
         server->session = server_session_new(server->place, &server->operations, error);
-        if (!server->session || !learn_device(server, error) ||
+        if (!server->session ||
             !(server->follows ? follow(server, error) : begin(server, error)))
                 return false;
         start_refresher(server);
         if (server->follows)
-                server_session_ask_again(server->session);
+                take_requests(server);
         /* Clients may go on from here: whatever happens to this server, there is to be another. */
         ledger_publish(&header->serving, 1);
         ledger_publish(&header->server, header->restarts + 1);
@@ -331,6 +358,7 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .ledger = place->ledger,
                 .credentials = server->credentials,
                 .namespaces = place->namespaces,
+                .device = place->channel->device,
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),
         };
@@ -339,7 +367,8 @@ static Server *server_new(const ServerPlace *place, GError **error) {
 
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
-        int result = visitor_sync(server->place->channel->mountpoint, fuse_session_fd(server->session));
+        g_autofree char *mountpoint = channel_find(server->place->channel);
+        int result = mountpoint ? visitor_sync(mountpoint, fuse_session_fd(server->session)) : -ENOENT;
 
         if (result < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));

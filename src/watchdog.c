@@ -84,7 +84,13 @@ static uint64_t in_slot(const Watchdog *watchdog, uint64_t number, uint64_t *ope
 
 /* What has been received, and perhaps not begun. */
 static uint64_t in_buffer(const Watchdog *watchdog, uint64_t number, uint64_t *operation, uint64_t *node) {
-        return requests_in_buffer(ledger_buffer(watchdog->ledger, number), operation, node);
+        RequestsHead head;
+
+        if (!requests_in_buffer(ledger_buffer(watchdog->ledger, number), &head))
+                return 0;
+        *operation = head.operation;
+        *node = head.node;
+        return head.unique;
 }
 
 static bool hangs(const Watchdog *watchdog, const Seen *seen) {

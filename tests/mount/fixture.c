@@ -22,7 +22,7 @@
 #define REGIONCTL "REGIONCTL"
 
 /* What of the environment is a program that tests may run. */
-static const char *const programs[] = { REGIONCTL, "SOAK" };
+static const char *const programs[] = { REGIONCTL, "SOAK", "WITHOUT" };
 
 static struct {
         Mode mode;
@@ -96,9 +96,10 @@ void fixture_remove(void) {
         g_clear_pointer(&fixture.paths, g_ptr_array_unref);
 }
 
-static G_NORETURN void become_daemon(const char *options) {
+static G_NORETURN void become_daemon(const char *before, const char *options) {
         const char *of_mode = fixture.mode == MODE_CACHED ? "passthrough=off" : "passthrough=auto";
         g_autofree char *all = options ? g_strdup_printf("%s,%s", of_mode, options) : g_strdup(of_mode);
+        g_autofree char *command = g_strdup_printf("%s \"$@\"", before ? before : "exec");
         int log = open(fixture.log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
         /* A test that fails is cut off and its process group killed: the daemon is to end then, but to end well. */
@@ -106,7 +107,7 @@ static G_NORETURN void become_daemon(const char *options) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         dup2(log, STDOUT_FILENO);
         dup2(log, STDERR_FILENO);
-        execl(fixture.program, fixture.program, "-f", "-o", all, fixture.mountpoint, NULL);
+        execl("/bin/sh", "sh", "-c", command, "sh", fixture.program, "-f", "-o", all, fixture.mountpoint, NULL);
         _exit(127);
 }
 
@@ -117,17 +118,21 @@ static bool is_ready(void) {
                inside.st_dev != outside.st_dev;
 }
 
-void fixture_mount(const char *options) {
-        fixture_prepare();
+void fixture_start(const char *before, const char *options) {
         fixture.daemon = fork();
         if (fixture.daemon == 0)
-                become_daemon(options);
+                become_daemon(before, options);
         for (int i = 0; i < 2000 && !is_ready(); i++) {
                 if (waitpid(fixture.daemon, NULL, WNOHANG) == fixture.daemon)
                         ck_abort_msg("the daemon ended: %s", fixture_log());
                 g_usleep(5000);
         }
         ck_assert_msg(is_ready(), "no mount after 10 seconds: %s", fixture_log());
+}
+
+void fixture_mount(const char *options) {
+        fixture_prepare();
+        fixture_start(NULL, options);
 }
 
 void fixture_begin(void) {

@@ -35,6 +35,12 @@ const char *fixture_regionctl(void);
 void fixture_mount(const char *options);
 void fixture_unmount(void);
 
+/*
+ * For tests about the daemon's surroundings, after fixture_prepare(): starts it by a shell command that runs its last arguments
+ * ("ulimit -n 64; exec"), which has to keep the process. NULL: none.
+ */
+void fixture_start(const char *before, const char *options);
+
 /* fixture_mount(NULL), for tcase_add_checked_fixture(). */
 void fixture_begin(void);
 

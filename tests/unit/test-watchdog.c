@@ -43,6 +43,8 @@ static void replace_server(void) {
         lose_server();
         ledger_header(place.ledger)->restarts++;
         start_server();
+        /* As after the kernel was asked to repeat them. */
+        requests_clear_buffers(place.requests);
 }
 
 static void set_up(void) {

@@ -1,0 +1,36 @@
+#pragma once
+
+/* What the tests of faults share. */
+
+#include "fixture.h"
+
+#include <stdlib.h>
+
+/* For what happens in another process; fails after ten seconds. */
+#define eventually(condition)                                                                                          \
+        G_STMT_START {                                                                                                 \
+                int waits = 0;                                                                                         \
+                while (!(condition)) {                                                                                 \
+                        ck_assert_msg(waits++ < 2000, "%s does not come true", #condition);                            \
+                        g_usleep(5000);                                                                                \
+                }                                                                                                      \
+        }                                                                                                              \
+        G_STMT_END
+
+/* The command that runs what follows it on a kernel that lacks something: see without.c. To be freed. */
+static inline char *on_a_kernel_without(const char *rules) {
+        ck_assert_msg(g_getenv("WITHOUT"), "the environment does not say where WITHOUT is");
+        return g_strdup_printf("exec %s %s --", g_getenv("WITHOUT"), rules);
+}
+
+static inline bool has_logged(const char *words) {
+        g_autofree char *log = fixture_log();
+
+        return strstr(log, words);
+}
+
+static inline uint64_t number_of(const char *path, const char *attribute) {
+        g_autofree char *value = must_get(path, attribute);
+
+        return g_ascii_strtoull(value, NULL, 10);
+}
