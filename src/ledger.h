@@ -11,11 +11,12 @@
  *
  *     by one store    of an aligned word, into what was prepared while nobody looked at it: a slot's id, for instance, is
  *                     stored last, and a slot without an id is free whatever else it holds. ledger_publish() keeps the order.
- *     by a change     of several words: ledger_set() first notes the word's old value in the log, counts the note by one
- *                     store, and only then stores the new value; ledger_settle() makes all that was set final by setting
- *                     the count to 0, which is one store. The next server finds either no notes, or those of a change
- *                     that was not settled, and puts the old values back (ledger_recover()): the last one first, as a word
- *                     may have been noted twice. To die while doing so does no harm, as it can be done again from the start.
+ *     by a change     of several words: ledger_set() first notes a word's place and old value in the log, counts the note
+ *                     by one store, and only then stores the new value; ledger_settle() makes all that was set final by
+ *                     setting the count to 0, which is one store. The next server finds either no notes, or those of a
+ *                     change that was not settled, and puts the old values back (ledger_recover()): the last one first, as
+ *                     a word may have been noted twice. To die while doing so does no harm, as it can be done again from
+ *                     the start.
  *
  *   Changes are made by one thread at a time: whoever holds the registry's lock, from the first ledger_set() until
  *   ledger_settle(). Locks are in the server's own memory and end with it.
