@@ -6,7 +6,7 @@
  * Nothing in it depends on the address at which it is mapped.
  */
 
-#include "ledger.h"
+#include "ledger-audit.h"
 
 #include <pthread.h>
 
@@ -39,4 +39,5 @@ struct Ledger {
         LedgerRoom *room; /* mapped */
         int file;         /* owned: its memory */
         pthread_key_t current;
+        unsigned damage[LEDGER_DAMAGES];
 };

@@ -119,11 +119,17 @@ void ledger_recover(Ledger *ledger) {
         LedgerRoom *room = ledger->room;
 
         /* More than there is room for are none that this program has made. */
-        for (uint64_t i = room->notes <= LEDGER_NOTES ? room->notes : 0; i > 0; i--) {
+        if (room->notes > LEDGER_NOTES) {
+                ledger_note_damage(ledger, LEDGER_BAD_NOTES);
+                ledger_settle(ledger);
+        }
+        for (uint64_t i = room->notes; i > 0; i--) {
                 const LedgerNote *note = &room->log[i - 1];
 
                 if (is_good(note))
                         *(uint64_t *)(void *)((char *)room + note->offset) = note->before;
+                else
+                        ledger_note_damage(ledger, LEDGER_BAD_NOTES);
         }
         ledger_settle(ledger);
 }

@@ -61,6 +61,7 @@ enum {
         LEDGER_NODE_ENDED = 4,
         LEDGER_NODE_RELEASED = 8, /* has the lifetime of its handles, and has lost the last one */
         LEDGER_NODE_USED = 16,    /* a client has got a handle */
+        LEDGER_NODE_STATES = 31,  /* all of them */
 };
 
 /* A node: see registry.h. By words, so that each can be changed. */
@@ -193,7 +194,7 @@ void ledger_set_name(Ledger *ledger, const LedgerNode *node, const char *name);
 /* Makes final what was set. */
 void ledger_settle(Ledger *ledger);
 
-/* Takes back what a dead server has set and not settled. */
+/* Takes back what a dead server has set and not settled. What else it has left is yet to be looked at: see ledger-audit.h. */
 void ledger_recover(Ledger *ledger);
 
 /* How a descriptor is noted: 0 for none (a negative one). */

@@ -200,7 +200,7 @@ END_TEST
 /* A request as the kernel hands it out, in its first words. */
 static void fill(uint32_t *buffer, uint32_t opcode, uint64_t unique) {
         memset(buffer, 0, 64);
-        buffer[0] = 40;
+        buffer[0] = opcode == 42 ? 96 : 40;
         buffer[1] = opcode;
         memcpy(&buffer[2], &unique, sizeof(unique));
 }
