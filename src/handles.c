@@ -52,6 +52,10 @@ static void adopt(Handles *handles) {
         for (uint64_t number = 0; number < slots; number++) {
                 LedgerHandle *slot = ledger_handle(handles->ledger, number);
 
+                if (slot->id && g_hash_table_contains(handles->by_id, &slot->id)) {
+                        ledger_publish(&slot->id, 0);
+                        ledger_note_damage(handles->ledger, LEDGER_BAD_HANDLES);
+                }
                 if (slot->id)
                         insert(handles, handle_new(slot));
                 else

@@ -12,7 +12,7 @@
  */
 
 #include "directory.h"
-#include "ledger.h"
+#include "ledger-audit.h"
 
 typedef struct Handles Handles;
 

@@ -1,43 +1,12 @@
-#include "ledger.h"
-
 #include "descriptor.h"
+#include "ledger-room.h"
 
 #include <gio/gio.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
-/* Slots that there is room for. They take memory when they are first used: the room is address space. */
-#define NODES (UINT64_C(1) << 26)
-#define HANDLES (UINT64_C(1) << 24)
-
-/* Words that one change may concern: a name, and some. */
-#define LOG_MAX 96
-
-typedef struct Note {
-        uint64_t *word;
-        uint64_t before;
-} Note;
-
-typedef struct Room {
-        LedgerHeader header;
-        uint64_t notes; /* of the log that are in force */
-        Note log[LOG_MAX];
-        _Alignas(4096) LedgerNode nodes[NODES];
-        LedgerHandle handles[HANDLES];
-        LedgerEnd end;
-        LedgerRequest requests[LEDGER_REQUESTS];
-        char names[NODES][LEDGER_NAME_SIZE];
-        _Alignas(4096) char buffers[LEDGER_BUFFERS][LEDGER_BUFFER_SIZE];
-} Room;
-
-struct Ledger {
-        Room *room; /* mapped, at the same address in every server */
-        pthread_key_t current;
-};
-
-G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LOG_MAX / 2);
+G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LEDGER_NOTES / 2);
 
 Ledger *ledger_new(GError **error) {
         /* A file, as for anonymous memory the kernel may want to see all of the room paid for at once. */
@@ -45,17 +14,18 @@ Ledger *ledger_new(GError **error) {
         void *room = MAP_FAILED;
         Ledger *ledger;
 
-        if (file >= 0 && ftruncate(file, sizeof(Room)) == 0)
-                room = mmap(NULL, sizeof(Room), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+        if (file >= 0 && ftruncate(file, sizeof(LedgerRoom)) == 0)
+                room = mmap(NULL, sizeof(LedgerRoom), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
         if (room == MAP_FAILED) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
                             g_strerror(errno));
                 return NULL;
         }
         /* Room that was never used is not worth looking at in a dump of the process. */
-        madvise(room, sizeof(Room), MADV_DONTDUMP);
+        madvise(room, sizeof(LedgerRoom), MADV_DONTDUMP);
         ledger = g_new0(Ledger, 1);
         ledger->room = room;
+        ledger->file = descriptor_steal(&file);
         if (pthread_key_create(&ledger->current, NULL) != 0)
                 g_error("cannot tell threads apart");
         ledger->room->header.next_node = 1;
@@ -67,7 +37,8 @@ void ledger_free(Ledger *ledger) {
         if (!ledger)
                 return;
         pthread_key_delete(ledger->current);
-        munmap(ledger->room, sizeof(Room));
+        munmap(ledger->room, sizeof(LedgerRoom));
+        descriptor_clear(&ledger->file);
         g_free(ledger);
 }
 
@@ -76,13 +47,13 @@ LedgerHeader *ledger_header(const Ledger *ledger) {
 }
 
 LedgerNode *ledger_node(const Ledger *ledger, uint64_t number) {
-        if (number >= NODES)
+        if (number >= LEDGER_NODES)
                 g_error("there are too many nodes");
         return &ledger->room->nodes[number];
 }
 
 LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number) {
-        if (number >= HANDLES)
+        if (number >= LEDGER_HANDLES)
                 g_error("there are too many handles");
         return &ledger->room->handles[number];
 }
@@ -113,11 +84,11 @@ char *ledger_name(const Ledger *ledger, const LedgerNode *node) {
 }
 
 void ledger_set(Ledger *ledger, uint64_t *word, uint64_t value) {
-        Room *room = ledger->room;
+        LedgerRoom *room = ledger->room;
         uint64_t notes = room->notes;
 
-        g_assert(notes < LOG_MAX);
-        room->log[notes] = (Note){ word, *word };
+        g_assert(notes < LEDGER_NOTES);
+        room->log[notes] = (LedgerNote){ (char *)word - (char *)room, *word };
         ledger_publish(&room->notes, notes + 1);
         /* Not to be moved before the note. */
         atomic_signal_fence(memory_order_seq_cst);
@@ -138,10 +109,27 @@ void ledger_settle(Ledger *ledger) {
         ledger_publish(&ledger->room->notes, 0);
 }
 
-void ledger_recover(Ledger *ledger) {
-        Room *room = ledger->room;
+/* Whether a note means a word that changes are made of: one in the room, and not of the log itself. */
+static bool is_good(const LedgerNote *note) {
+        return note->offset % sizeof(uint64_t) == 0 && note->offset < sizeof(LedgerRoom) &&
+               (note->offset < offsetof(LedgerRoom, notes) || note->offset >= offsetof(LedgerRoom, nodes));
+}
 
-        for (uint64_t i = room->notes; i > 0; i--)
-                *room->log[i - 1].word = room->log[i - 1].before;
+void ledger_recover(Ledger *ledger) {
+        LedgerRoom *room = ledger->room;
+
+        /* More than there is room for are none that this program has made. */
+        if (room->notes > LEDGER_NOTES) {
+                ledger_note_damage(ledger, LEDGER_BAD_NOTES);
+                ledger_settle(ledger);
+        }
+        for (uint64_t i = room->notes; i > 0; i--) {
+                const LedgerNote *note = &room->log[i - 1];
+
+                if (is_good(note))
+                        *(uint64_t *)(void *)((char *)room + note->offset) = note->before;
+                else
+                        ledger_note_damage(ledger, LEDGER_BAD_NOTES);
+        }
         ledger_settle(ledger);
 }

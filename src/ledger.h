@@ -11,11 +11,12 @@
  *
  *     by one store    of an aligned word, into what was prepared while nobody looked at it: a slot's id, for instance, is
  *                     stored last, and a slot without an id is free whatever else it holds. ledger_publish() keeps the order.
- *     by a change     of several words: ledger_set() first notes the word's old value in the log, counts the note by one
- *                     store, and only then stores the new value; ledger_settle() makes all that was set final by setting
- *                     the count to 0, which is one store. The next server finds either no notes, or those of a change
- *                     that was not settled, and puts the old values back (ledger_recover()): the last one first, as a word
- *                     may have been noted twice. To die while doing so does no harm, as it can be done again from the start.
+ *     by a change     of several words: ledger_set() first notes a word's place and old value in the log, counts the note
+ *                     by one store, and only then stores the new value; ledger_settle() makes all that was set final by
+ *                     setting the count to 0, which is one store. The next server finds either no notes, or those of a
+ *                     change that was not settled, and puts the old values back (ledger_recover()): the last one first, as
+ *                     a word may have been noted twice. To die while doing so does no harm, as it can be done again from
+ *                     the start.
  *
  *   Changes are made by one thread at a time: whoever holds the registry's lock, from the first ledger_set() until
  *   ledger_settle(). Locks are in the server's own memory and end with it.
@@ -61,6 +62,7 @@ enum {
         LEDGER_NODE_ENDED = 4,
         LEDGER_NODE_RELEASED = 8, /* has the lifetime of its handles, and has lost the last one */
         LEDGER_NODE_USED = 16,    /* a client has got a handle */
+        LEDGER_NODE_STATES = 31,  /* all of them */
 };
 
 /* A node: see registry.h. By words, so that each can be changed. */
@@ -110,7 +112,8 @@ typedef enum LedgerIntent {
 /* Lookups that one request may count. */
 #define LEDGER_LOOKUPS 1024
 
-/* Bytes of a request that waits for another thread than its own to be answered. */
+/* Bytes of a request that waits for another thread than its own to be answered: of its header at least. */
+#define LEDGER_LEFT_MIN 40
 #define LEDGER_LEFT_MAX 1024
 
 /* A request in hand: see requests.h. The counts are changed together with what they count, or before it is known. */
@@ -204,7 +207,7 @@ void ledger_set_name(Ledger *ledger, const LedgerNode *node, const char *name);
 /* Makes final what was set. */
 void ledger_settle(Ledger *ledger);
 
-/* Takes back what a dead server has set and not settled. */
+/* Takes back what a dead server has set and not settled. What else it has left is yet to be looked at: see ledger-audit.h. */
 void ledger_recover(Ledger *ledger);
 
 /* How a descriptor is noted: 0 for none (a negative one). */

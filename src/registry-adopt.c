@@ -1,10 +1,59 @@
 /* What a server finds in the ledger that follows a dead one. */
 #include "registry-parts.h"
 
-void registry_adopt(Registry *registry) {
-        uint64_t slots = ledger_header(registry->ledger)->nodes;
+static void drop(Registry *registry, LedgerNode *slot) {
+        uint64_t number = slot - ledger_node(registry->ledger, 0);
+
+        ledger_publish(&slot->id, 0);
+        g_array_append_val(registry->free, number);
+        ledger_note_damage(registry->ledger, LEDGER_BAD_NODES);
+}
+
+/* Ties nodes that are reached by name to their directories, which are reached otherwise; drops those without. */
+static void tie(Registry *registry) {
         GHashTableIter all;
         gpointer value;
+
+        g_hash_table_iter_init(&all, registry->nodes);
+        while (g_hash_table_iter_next(&all, NULL, &value)) {
+                Node *node = value, *parent = node->ref.name ? registry_node(registry, node->ref.parent) : NULL;
+
+                if (!node->ref.name)
+                        continue;
+                if (parent && !parent->ref.name) {
+                        node->parent = parent;
+                        parent->children++;
+                        continue;
+                }
+                drop(registry, node->kept);
+                if (g_hash_table_lookup(registry->by_ref, &node->ref) == node)
+                        g_hash_table_remove(registry->by_ref, &node->ref);
+                g_hash_table_iter_remove(&all);
+        }
+}
+
+/* Whether the root is the pool's directory, and can be reached. */
+static bool has_root(Registry *registry, const PoolRef *root) {
+        const Node *node = registry_node(registry, REGISTRY_ROOT_ID);
+
+        return node && !node->ref.name && pool_ref_equal(&node->ref, root);
+}
+
+static void put_root_right(Registry *registry, PoolRef *root) {
+        Node *node = registry_node(registry, REGISTRY_ROOT_ID);
+
+        if (node) {
+                drop(registry, node->kept);
+                g_hash_table_remove(registry->nodes, &node->id);
+        } else {
+                ledger_note_damage(registry->ledger, LEDGER_BAD_NODES);
+        }
+        registry_add_root(registry, root);
+}
+
+void registry_adopt(Registry *registry, PoolRef *root) {
+        uint64_t slots = ledger_header(registry->ledger)->nodes;
+        bool named = false;
 
         for (uint64_t number = 0; number < slots; number++) {
                 LedgerNode *slot = ledger_node(registry->ledger, number);
@@ -14,19 +63,20 @@ void registry_adopt(Registry *registry) {
                         g_array_append_val(registry->free, number);
                         continue;
                 }
+                if (registry_node(registry, slot->id)) {
+                        drop(registry, slot);
+                        continue;
+                }
                 node = node_adopt(registry->ledger, slot);
+                named |= node->ref.name != NULL;
                 g_hash_table_insert(registry->nodes, &node->id, node);
                 if (node->id != REGISTRY_ROOT_ID)
-                        g_hash_table_insert(registry->by_ref, &node->ref, node);
+                        g_hash_table_replace(registry->by_ref, &node->ref, node);
         }
-        g_hash_table_iter_init(&all, registry->nodes);
-        while (registry->by_name && g_hash_table_iter_next(&all, NULL, &value)) {
-                Node *node = value;
-
-                node->parent = node->ref.name ? registry_node(registry, node->ref.parent) : NULL;
-                if (node->parent)
-                        node->parent->children++;
-        }
+        if (root && !has_root(registry, root))
+                put_root_right(registry, root);
+        if (named)
+                tie(registry);
 }
 
 static bool in_doubt(const Node *node, RegistryDoubt doubt) {

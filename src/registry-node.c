@@ -46,6 +46,9 @@ Node *node_adopt(const Ledger *ledger, LedgerNode *slot) {
         memcpy(node->ref.handle, slot->handle, sizeof(slot->handle));
         if (node->ref.fd < 0 && !node->ref.handle_size)
                 node->ref.name = g_strdup(ledger_name(ledger, slot));
+        /* One that cannot be believed is looked for again. */
+        if (slot->source_kind && !slot->source)
+                slot->source_kind = SOURCE_LOST;
         if (slot->source)
                 node->source = source_new(ledger_descriptor(slot->source),
                                           slot->source_kind == SOURCE_WRITABLE ? O_RDWR : O_RDONLY);

@@ -36,5 +36,8 @@ static inline Node *registry_node(Registry *registry, uint64_t id) {
         return g_hash_table_lookup(registry->nodes, &id);
 }
 
-/* Finds again the nodes of a dead server, in a registry that has none yet. */
-void registry_adopt(Registry *registry);
+/* Adds the root, which takes over *root. */
+void registry_add_root(Registry *registry, PoolRef *root);
+
+/* Finds again the nodes of a dead server, in a registry that has none yet. root: as of registry_new(). */
+void registry_adopt(Registry *registry, PoolRef *root);

@@ -29,17 +29,24 @@ static LedgerNode *take_slot(Registry *registry) {
         return ledger_node(registry->ledger, number);
 }
 
-static Node *add_node(Registry *registry, PoolRef *ref) {
+static Node *add_node(Registry *registry, uint64_t id, PoolRef *ref) {
         LedgerHeader *header = ledger_header(registry->ledger);
         LedgerNode *slot = take_slot(registry);
         Node *node;
 
         if (slot == ledger_node(registry->ledger, header->nodes))
                 registry_set(registry, &header->nodes, header->nodes + 1);
-        node = node_new(registry->ledger, slot, header->next_node, ref);
-        registry_set(registry, &header->next_node, header->next_node + 1);
+        node = node_new(registry->ledger, slot, id, ref);
+        if (id == header->next_node)
+                registry_set(registry, &header->next_node, id + 1);
         g_hash_table_insert(registry->nodes, &node->id, node);
         return node;
+}
+
+void registry_add_root(Registry *registry, PoolRef *root) {
+        const Node *node = add_node(registry, REGISTRY_ROOT_ID, root);
+
+        registry_set(registry, &node->kept->lookups, 1);
 }
 
 void registry_free(Registry *registry) {
@@ -118,16 +125,12 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
         registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry_lock(registry);
-        if (root) {
-                Node *node = add_node(registry, root);
-
-                registry_set(registry, &node->kept->lookups, 1);
-        } else {
-                registry_adopt(registry);
-        }
+        if (root && !ledger_header(ledger)->nodes)
+                registry_add_root(registry, root);
+        else
+                registry_adopt(registry, root);
         registry_unlock(registry);
-        if (!root)
-                forget_unneeded(registry);
+        forget_unneeded(registry);
         return registry;
 }
 
@@ -184,7 +187,7 @@ static Node *meet(Registry *registry, PoolRef *ref, Node **retired) {
         if (node) {
                 rename_node(registry, node, ref, retired);
         } else {
-                node = add_node(registry, ref);
+                node = add_node(registry, ledger_header(registry->ledger)->next_node, ref);
                 g_hash_table_insert(registry->by_ref, &node->ref, node);
                 if (node->ref.name)
                         set_parent(registry, node, registry_node(registry, node->ref.parent));
@@ -373,7 +376,7 @@ uint64_t registry_find(Registry *registry, const PoolRef *ref) {
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node)
                 id = node->id;
-        else if (pool_ref_equal(ref, &registry_node(registry, REGISTRY_ROOT_ID)->ref))
+        else if ((node = registry_node(registry, REGISTRY_ROOT_ID)) && pool_ref_equal(ref, &node->ref))
                 id = REGISTRY_ROOT_ID;
         registry_unlock(registry);
         return id;
@@ -411,7 +414,7 @@ void registry_region_gone(Registry *registry, const PoolRef *ref) {
         node = g_hash_table_lookup(registry->by_ref, ref);
         if (node && node_is(node, LEDGER_NODE_KEPT)) {
                 node_set_state(registry->ledger, node, LEDGER_NODE_KEPT, false);
-                registry_set(registry, &node->kept->lookups, node->kept->lookups - 1);
+                registry_set(registry, &node->kept->lookups, node->kept->lookups - (node->kept->lookups > 0));
                 retired = retire(registry, node);
         }
         registry_unlock(registry);

@@ -28,7 +28,7 @@
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id.
  */
 
-#include "ledger.h"
+#include "ledger-audit.h"
 #include "pool.h"
 #include "region.h"
 #include "source.h"
@@ -38,7 +38,8 @@ typedef struct Registry Registry;
 #define REGISTRY_ROOT_ID 1
 
 /*
- * root is the pool's directory; the registry takes it over. NULL: the nodes are those that the ledger (borrowed) holds.
+ * With the nodes that the ledger (borrowed) holds. root is the pool's directory, of which the registry takes over what it
+ * needs: the root is that, whatever the ledger says. NULL: it is what the ledger says.
  * by_name: some nodes are reached by their names (see pool.h); without, nobody waits for a change of names.
  */
 Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name);

@@ -14,6 +14,8 @@ typedef struct Header {
         uint16_t extensions, padding;
 } Header;
 
+G_STATIC_ASSERT(sizeof(Header) == LEDGER_LEFT_MIN);
+
 typedef struct Forget {
         uint64_t node;
         uint64_t lookups;
@@ -70,6 +72,13 @@ bool requests_is_hopeless(const Requests *requests) {
         return request && (request->deaths >= DEATHS || request->hangs >= HANGS);
 }
 
+/* Whether a buffer holds all that its message says that it does. */
+static bool is_whole(const Header *header, uint32_t count) {
+        uint64_t size = sizeof(*header) + (header->opcode == BATCH_FORGET ? 8 + count * (uint64_t)sizeof(Forget) : 8);
+
+        return header->length >= size && header->length <= LEDGER_BUFFER_SIZE;
+}
+
 /* Applies what a dead server has received and not applied. */
 static void apply_forgets(Requests *requests, Registry *registry, void *buffer) {
         const Header *header = buffer;
@@ -78,6 +87,10 @@ static void apply_forgets(Requests *requests, Registry *registry, void *buffer) 
 
         if (!header->length || (header->opcode != FORGET && header->opcode != BATCH_FORGET))
                 return;
+        if (!is_whole(header, *count)) {
+                ledger_note_damage(requests->ledger, LEDGER_BAD_FORGETS);
+                return requests_clear_buffer(buffer);
+        }
         requests_begin(requests, buffer);
         request = ledger_current(requests->ledger);
         if (requests_is_hopeless(requests)) {
@@ -104,6 +117,10 @@ Requests *requests_new(Ledger *ledger, Registry *registry) {
         for (uint64_t number = LEDGER_REQUESTS; number-- > 0;) {
                 LedgerRequest *slot = number < ledger_header(ledger)->requests ? ledger_request(ledger, number) : NULL;
 
+                if (slot && slot->unique && g_hash_table_contains(requests->left, &slot->unique)) {
+                        ledger_publish(&slot->unique, 0);
+                        ledger_note_damage(ledger, LEDGER_BAD_REQUESTS);
+                }
                 if (slot && slot->unique)
                         note_death(slot, ledger_header(ledger)->restarts);
                 if (slot && slot->unique)

@@ -85,17 +85,32 @@ static bool receive_init(const ServerPlace *place, struct fuse_session *session)
         return size > 0 && size <= LEDGER_INIT_MAX;
 }
 
+#define INIT 26
+
+/* Whether what the ledger holds is the kernel's first request. Without it there is no going on: the keeper ends the mount. */
+static bool init_is_good(LedgerHeader *header) {
+        const struct fuse_in_header *request = (const struct fuse_in_header *)(const void *)header->init;
+
+        if (header->init_size >= sizeof(*request) && request->len == header->init_size && request->opcode == INIT)
+                return true;
+        g_warning("the ledger is damaged: the kernel's first request is lost");
+        ledger_publish(&header->ending, 1);
+        return false;
+}
+
 /* This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores. */
 static bool repeat_init(const ServerPlace *place, struct fuse_session *session) {
         LedgerHeader *header = ledger_header(place->ledger);
         struct fuse_buf request = { .size = header->init_size, .mem = header->init, .mem_size = header->init_size };
 
+        if (!init_is_good(header))
+                return false;
         fuse_session_process_buf(session, &request);
         return true;
 }
 
 static bool initialize(const ServerPlace *place, struct fuse_session *session, GError **error) {
-        bool follows = ledger_header(place->ledger)->init_size;
+        bool follows = ledger_header(place->ledger)->serving;
         bool good = follows ? repeat_init(place, session) : receive_init(place, session);
 
         if (good && !fuse_session_exited(session))

@@ -28,6 +28,9 @@
 /* How often is asked whether what dead servers had in hand is settled. */
 #define SETTLING_MS 50
 
+/* How many backing ids at most a dead server has got and not noted, and noted meanwhile. */
+#define BACKINGS_IN_DOUBT 1024
+
 typedef struct Server {
         const ServerPlace *place;
         bool follows;                 /* a server that has died */
@@ -165,7 +168,8 @@ static void give_up_backings(Server *server) {
         auto_descriptor file = first ? memfd_create("regionfs-next", MFD_CLOEXEC) : -1;
         int next = file >= 0 ? backing_open(channel, file) : -1;
 
-        for (int id = first; id < next; id++)
+        /* Each request may have got one, so they are the last ones. */
+        for (int id = MAX(first, next - BACKINGS_IN_DOUBT); id < next; id++)
                 if (!registry_has_backing(server->registry, id))
                         backing_close(channel, id);
         if (next <= 0)
@@ -318,8 +322,9 @@ static bool take_stock(Server *server, GError **error) {
         const ServerPlace *place = server->place;
 
         ledger_recover(place->ledger);
-        server->registry = server->follows ? registry_new(place->ledger, NULL, !place->pool->by_handle) :
-                                             make_registry(place, error);
+        if (server->follows)
+                ledger_audit(place->ledger, place->descriptors);
+        server->registry = make_registry(place, error);
         if (!server->registry)
                 return false;
         server->handles = handles_new(place->ledger);
@@ -330,6 +335,7 @@ static bool take_stock(Server *server, GError **error) {
                                          ledger_descriptor(header->reports), header->reports ? take_stray : NULL, server);
         }
         server->requests = requests_new(place->ledger, server->registry);
+        ledger_tell_damage(place->ledger);
         return true;
 }
 

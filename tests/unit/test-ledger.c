@@ -1,5 +1,6 @@
 /* What is in the ledger when its server has died: changes as a whole or not at all, and all that the next one needs. */
 #include "handles.h"
+#include "ledger-room.h"
 #include "requests.h"
 
 #include "unit.h"
@@ -64,6 +65,60 @@ START_TEST(what_is_not_settled_is_taken_back) {
         ledger_recover(ledger);
         ck_assert_uint_eq(header->regions, 1);
         ck_assert_str_eq(ledger_name(ledger, node), "a name of some length, longer than a word");
+}
+END_TEST
+
+/* A note that no ledger_set() has made, before one that it has; what the change was made of comes back all the same. */
+static void note_badly(Ledger *ledger, uint64_t offset) {
+        LedgerHeader *header = ledger_header(ledger);
+
+        header->regions = 1;
+        ledger_set(ledger, &header->regions, 2);
+        ledger->room->log[ledger->room->notes++] = (LedgerNote){ offset, UINT64_C(0x5a5a5a5a5a5a5a5a) };
+        ledger_recover(ledger);
+        ck_assert_uint_eq(header->regions, 1);
+        ck_assert_uint_eq(ledger->room->notes, 0);
+}
+
+START_TEST(bad_notes_are_passed_over) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        LedgerHeader *header = ledger_header(ledger);
+
+        note_badly(ledger, sizeof(LedgerRoom));
+        note_badly(ledger, UINT64_MAX - 7);
+        note_badly(ledger, offsetof(LedgerRoom, notes));
+        note_badly(ledger, offsetof(LedgerRoom, log) + 8);
+        header->next_node = 3;
+        note_badly(ledger, offsetof(LedgerRoom, header.next_node) + 1);
+        ck_assert_uint_eq(header->next_node, 3);
+}
+END_TEST
+
+START_TEST(a_note_may_concern_any_other_word) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        uint64_t *words[] = { &ledger_header(ledger)->next_node, &ledger_node(ledger, 0)->id,
+                              (uint64_t *)ledger_buffer(ledger, LEDGER_BUFFERS - 1) + LEDGER_BUFFER_SIZE / 8 - 1 };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+                *words[i] = 17;
+                ledger_set(ledger, words[i], 18);
+        }
+        ledger_recover(ledger);
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+                ck_assert_uint_eq(*words[i], 17);
+}
+END_TEST
+
+START_TEST(more_notes_than_there_is_room_for_are_none) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        LedgerHeader *header = ledger_header(ledger);
+
+        header->regions = 1;
+        ledger_set(ledger, &header->regions, 2);
+        ledger->room->notes = LEDGER_NOTES + 1;
+        ledger_recover(ledger);
+        ck_assert_uint_eq(header->regions, 2);
+        ck_assert_uint_eq(ledger->room->notes, 0);
 }
 END_TEST
 
@@ -145,7 +200,7 @@ END_TEST
 /* A request as the kernel hands it out, in its first words. */
 static void fill(uint32_t *buffer, uint32_t opcode, uint64_t unique) {
         memset(buffer, 0, 64);
-        buffer[0] = 40;
+        buffer[0] = opcode == 42 ? 96 : 40;
         buffer[1] = opcode;
         memcpy(&buffer[2], &unique, sizeof(unique));
 }
@@ -296,6 +351,9 @@ int main(void) {
 
         tcase_add_test(tcase, what_is_settled_stands);
         tcase_add_test(tcase, what_is_not_settled_is_taken_back);
+        tcase_add_test(tcase, bad_notes_are_passed_over);
+        tcase_add_test(tcase, a_note_may_concern_any_other_word);
+        tcase_add_test(tcase, more_notes_than_there_is_room_for_are_none);
         tcase_add_test(tcase, nodes_are_found_again);
         tcase_add_test(tcase, handles_are_found_again);
         tcase_add_test(tcase, a_request_that_comes_again_is_known);

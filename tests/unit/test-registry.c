@@ -326,8 +326,8 @@ static gpointer hammer(gpointer data) {
 }
 
 START_TEST(threads_may_share_it) {
-        unsigned before = unit_descriptors();
         g_autoptr(Ledger) ledger = ledger_new(NULL);
+        unsigned before = unit_descriptors();
         Registry *registry = new_registry(ledger);
         GThread *threads[HAMMER_THREADS];
         guint wrong = 0;

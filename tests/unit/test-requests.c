@@ -18,7 +18,7 @@ static void count_warning(const char *domain, GLogLevelFlags level, const char *
 /* Whether a node is known still when the server after those that died, with its forget in hand, has begun. */
 static bool is_known_after(unsigned deaths) {
         g_autoptr(Ledger) ledger = ledger_new(NULL);
-        PoolRef root = { .inode = 1, .fd = -1 }, ref = { .inode = 2, .fd = -1 }, found = POOL_REF_INIT;
+        PoolRef root = { .inode = 1, .fd = -1 }, ref = { .inode = 2, .fd = -1, .handle_type = 1, .handle_size = 4 }, found = POOL_REF_INIT;
         Registry *registry = registry_new(ledger, &root, false);
         Requests *requests = requests_new(ledger, registry);
         uint64_t id = registry_lookup(registry, &ref), *buffer = ledger_buffer(ledger, 0);
