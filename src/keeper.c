@@ -6,6 +6,7 @@
 #include "notifier.h"
 #include "pool.h"
 #include "region.h"
+#include "renewal.h"
 #include "server.h"
 
 #include <errno.h>
@@ -20,8 +21,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* How many servers may die in vain before the next has to wait; how long, in microseconds. */
+/* How many servers may die in vain, after how short a life, before the next has to wait; how long. In microseconds. */
 #define IN_VAIN 10
+#define VAIN G_USEC_PER_SEC
 #define REST 200000
 
 typedef struct Keeper {
@@ -33,7 +35,9 @@ typedef struct Keeper {
         Notifier *notifier;     /* owned */
         pid_t notifies;         /* the notifier's process; 0: none */
         Background *background; /* borrowed, or NULL: none, or told already */
+        bool served;            /* a server has taken requests */
         uint64_t begun;         /* requests, when the last server died */
+        gint64 died;            /* when that was: monotonic, microseconds */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
         sigset_t signals;       /* that are waited for */
 } Keeper;
@@ -163,6 +167,16 @@ static void watch_keeper(pid_t keeper) {
                 raise(SERVER_ORPHANED);
 }
 
+/* In the server: what the keeper alone waits for. */
+static void unblock_others(void) {
+        sigset_t others;
+
+        sigemptyset(&others);
+        sigaddset(&others, SIGCHLD);
+        sigaddset(&others, SERVER_READY);
+        sigprocmask(SIG_UNBLOCK, &others, NULL);
+}
+
 /*
  * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
  * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
@@ -175,8 +189,9 @@ static pid_t start_server(Keeper *keeper) {
 
         if (server != 0)
                 return server;
-        sigprocmask(SIG_UNBLOCK, &keeper->signals, NULL);
+        /* Its own first: one that comes in between would kill it, and be lost. */
         server_block_signals();
+        unblock_others();
         watch_keeper(parent);
         status = server_main(&keeper->place);
         /* Nobody else is left to remove it. */
@@ -211,12 +226,50 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
         }
 }
 
+/* What it has not passed on means nothing to the new connection. */
+static void exchange_notifier(Keeper *keeper) {
+        if (keeper->notifies) {
+                kill(keeper->notifies, SIGKILL);
+                waitpid(keeper->notifies, NULL, 0);
+        }
+        start_notifier(keeper);
+}
+
+static void exchange_descriptor(GArray *descriptors, int old, int new) {
+        for (guint i = 0; i < descriptors->len; i++)
+                if (g_array_index(descriptors, int, i) == old)
+                        g_array_index(descriptors, int, i) = new;
+}
+
+/* Mounts afresh, after a server that took the connection with it; see renewal.h. */
+static bool renew(Keeper *keeper) {
+        LedgerHeader *header = ledger_header(keeper->ledger);
+        const Options *options = keeper->place.options;
+        g_autoptr(GError) error = NULL;
+        int old = keeper->channel->fd;
+
+        ledger_publish(&header->lost, 1);
+        ledger_publish(&header->serving, 0);
+        renewal_release(keeper->ledger, old);
+        keeper->channel = channel_renew(keeper->channel, options->mount, &error);
+        keeper->place.channel = keeper->channel;
+        if (!keeper->channel) {
+                g_warning("%s", error->message);
+                return false;
+        }
+        exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);
+        exchange_notifier(keeper);
+        return true;
+}
+
 /* A server that dies before it takes a request would be started again and again without end. */
 static void rest(Keeper *keeper) {
         uint64_t begun = ledger_header(keeper->ledger)->begun;
+        gint64 now = g_get_monotonic_time();
 
-        keeper->in_vain = begun == keeper->begun ? keeper->in_vain + 1 : 0;
+        keeper->in_vain = begun == keeper->begun && now - keeper->died < VAIN ? keeper->in_vain + 1 : 0;
         keeper->begun = begun;
+        keeper->died = now;
         if (keeper->in_vain >= IN_VAIN)
                 g_usleep(REST);
 }
@@ -228,6 +281,7 @@ static int serve(Keeper *keeper) {
         start_notifier(keeper);
         for (;;) {
                 pid_t server = start_server(keeper);
+                bool refused;
                 int status;
 
                 if (server < 0) {
@@ -241,12 +295,18 @@ static int serve(Keeper *keeper) {
                         g_clear_pointer(&keeper->channel, channel_forget);
                         return EXIT_SUCCESS;
                 }
-                if (!header->serving || (!header->ready && WIFEXITED(status)))
+                keeper->served |= header->serving;
+                refused = header->rings && header->ringless;
+                if (!refused && (!keeper->served || (!header->ready && WIFEXITED(status))))
                         return EXIT_FAILURE;
                 if (header->ending)
                         return EXIT_SUCCESS;
-                keeper->place.previous = status;
-                rest(keeper);
+                if (!refused) {
+                        keeper->place.previous = status;
+                        rest(keeper);
+                }
+                if ((header->rings || !header->serving) && !renew(keeper))
+                        return EXIT_FAILURE;
         }
 }
 

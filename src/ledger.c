@@ -146,3 +146,20 @@ void ledger_recover(Ledger *ledger) {
                 *room->log[i - 1].word = room->log[i - 1].before;
         ledger_settle(ledger);
 }
+
+int ledger_clear_connection(Ledger *ledger) {
+        Room *room = ledger->room;
+        size_t kept = offsetof(Room, nodes);
+
+        /* The slots are empty then, and give their memory back. */
+        if (madvise((char *)room + kept, sizeof(Room) - kept, MADV_REMOVE) < 0)
+                return -errno;
+        room->header.nodes = 0;
+        room->header.handles = 0;
+        room->header.backings = 0;
+        room->header.requests = 0;
+        room->header.buffers = 0;
+        room->header.init_size = 0;
+        ledger_settle(ledger);
+        return 0;
+}

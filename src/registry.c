@@ -29,15 +29,15 @@ static LedgerNode *take_slot(Registry *registry) {
         return ledger_node(registry->ledger, number);
 }
 
-static Node *add_node(Registry *registry, PoolRef *ref) {
+static Node *add_node(Registry *registry, uint64_t id, PoolRef *ref) {
         LedgerHeader *header = ledger_header(registry->ledger);
         LedgerNode *slot = take_slot(registry);
         Node *node;
 
         if (slot == ledger_node(registry->ledger, header->nodes))
                 registry_set(registry, &header->nodes, header->nodes + 1);
-        node = node_new(registry->ledger, slot, header->next_node, ref);
-        registry_set(registry, &header->next_node, header->next_node + 1);
+        node = node_new(registry->ledger, slot, id, ref);
+        registry_set(registry, &header->next_node, MAX(header->next_node, id + 1));
         g_hash_table_insert(registry->nodes, &node->id, node);
         return node;
 }
@@ -119,7 +119,7 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry_lock(registry);
         if (root) {
-                Node *node = add_node(registry, root);
+                Node *node = add_node(registry, REGISTRY_ROOT_ID, root);
 
                 registry_set(registry, &node->kept->lookups, 1);
         } else {
@@ -184,7 +184,7 @@ static Node *meet(Registry *registry, PoolRef *ref, Node **retired) {
         if (node) {
                 rename_node(registry, node, ref, retired);
         } else {
-                node = add_node(registry, ref);
+                node = add_node(registry, ledger_header(registry->ledger)->next_node, ref);
                 g_hash_table_insert(registry->by_ref, &node->ref, node);
                 if (node->ref.name)
                         set_parent(registry, node, registry_node(registry, node->ref.parent));
