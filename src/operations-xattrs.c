@@ -155,9 +155,6 @@ static void reply_done(void *data) {
                 requests_end_left(requests, changed->left);
 }
 
-static void look_done(void *data) {
-}
-
 /* The kernel has to learn of a new length before the client goes on. */
 static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
@@ -174,7 +171,7 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         if (operations->rings) {
                 /* They take answers from their own threads alone, and must not wait. With passthrough but copies go by the old length. */
                 reply_result(req, 0);
-                return refresher_look(operations->refresher, fd, look_done, NULL);
+                return refresher_hint(operations->refresher, fd);
         }
         refresher_look(operations->refresher, fd, reply_done,
                        g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
