@@ -66,8 +66,8 @@ void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 void lifetimes_look_again(Lifetimes *lifetimes, int fd);
 
 /*
- * What fd (open for reading; stays the caller's) is on is looked at, once it is closed, by whoever has lifetimes on this ledger then.
- * 0 or -errno.
+ * What fd (open for reading; stays the caller's) is on is looked at, once it is closed, by whoever has lifetimes on this
+ * ledger then. 0 or -errno.
  */
 int lifetimes_leave(const Ledger *ledger, int fd);
 

@@ -169,7 +169,7 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         if (result < 0)
                 return reply_result(req, result);
         if (operations->rings) {
-                /* They take answers from their own threads alone, and must not wait. With passthrough but copies go by the old length. */
+                /* They take answers from their own threads alone. With passthrough only copies go by the old length. */
                 reply_result(req, 0);
                 return refresher_hint(operations->refresher, fd);
         }

@@ -84,7 +84,7 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
         server->operations.passthrough = !why;
         ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
         if (why && server->operations.rings) {
-                /* Only now is it known. A connection cannot go back to /dev/fuse: the keeper makes another one, without an error. */
+                /* A connection cannot go back to /dev/fuse: the keeper makes another one. That is no error. */
                 ledger_publish(&ledger_header(server->place->ledger)->ringless, 1);
                 ledger_publish(&ledger_header(server->place->ledger)->rings, 1);
                 return false;
