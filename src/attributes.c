@@ -248,6 +248,10 @@ static int get_passthrough(const Query *query, char value[ATTRIBUTES_VALUE_MAX])
         return print_number(value, query->target->passthrough);
 }
 
+static int get_io_uring(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        return print_number(value, query->target->rings);
+}
+
 static int get_server_pid(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return print_number(value, getpid());
 }
@@ -274,6 +278,7 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_SOURCE, OF_REGION, false, get_source, NULL },
         { REGIONFS_ATTRIBUTE_VERSION, OF_ROOT, false, get_version, NULL },
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
+        { REGIONFS_ATTRIBUTE_IO_URING, OF_ROOT, false, get_io_uring, NULL },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
         { REGIONFS_ATTRIBUTE_REGIONS, OF_ROOT, false, get_regions, NULL },
         { REGIONFS_ATTRIBUTE_RESTARTS, OF_ROOT, false, get_restarts, NULL },

@@ -16,6 +16,10 @@
 #define DEVICE "/dev/fuse"
 #define HELPER "fusermount3"
 
+#ifndef MOVE_MOUNT_BENEATH
+#define MOVE_MOUNT_BENEATH 0x200 /* as of Linux 6.5 */
+#endif
+
 static const char *const always[] = { "fsname=regionfs", "subtype=regionfs", "default_permissions" };
 
 /* Options that belong to the mount and not to the file system in it. */
@@ -99,7 +103,8 @@ static bool leads_to_mount(const Channel *channel, const char *path) {
                                  mount_id_of(AT_FDCWD, path, 0, STATX_MNT_ID) == channel->mount_id;
 }
 
-static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **error) {
+/* under: beneath the mount that is there, which whoever looks still sees. */
+static bool mount_as_root(Channel *channel, const GPtrArray *options, bool under, GError **error) {
         unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
         auto_descriptor context = -1;
         auto_descriptor tree = -1;
@@ -126,7 +131,8 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, GError **e
         tree = context_mount(context, attributes, "the mount", error);
         if (tree < 0)
                 return false;
-        if (move_mount(tree, "", AT_FDCWD, channel->mountpoint, MOVE_MOUNT_F_EMPTY_PATH) < 0) {
+        if (move_mount(tree, "", AT_FDCWD, channel->mountpoint,
+                       MOVE_MOUNT_F_EMPTY_PATH | (under ? MOVE_MOUNT_BENEATH : 0)) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount on %s: %s",
                             channel->mountpoint, g_strerror(errno));
                 return false;
@@ -265,18 +271,23 @@ static bool mount_as_user(Channel *channel, const GPtrArray *options, GError **e
         return false;
 }
 
-Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error) {
+static Channel *make_channel(const char *mountpoint, const GPtrArray *options, bool under, GError **error) {
         g_autoptr(Channel) channel = g_new0(Channel, 1);
         bool mounted;
 
         channel->fd = channel->unmounter = -1;
         channel->mountpoint = g_strdup(mountpoint);
-        mounted = geteuid() == 0 ? mount_as_root(channel, options, error) : mount_as_user(channel, options, error);
+        mounted = geteuid() == 0 ? mount_as_root(channel, options, under, error) :
+                                   mount_as_user(channel, options, error);
         if (mounted)
                 return g_steal_pointer(&channel);
         /* Nothing is mounted that channel_free() would have to take away. */
         g_clear_pointer(&channel->mountpoint, g_free);
         return NULL;
+}
+
+Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error) {
+        return make_channel(mountpoint, options, false, error);
 }
 
 int channel_duplicate(const Channel *channel) {
@@ -338,6 +349,32 @@ void channel_forget(Channel *channel) {
         descriptor_clear(&channel->unmounter);
         g_free(channel->mountpoint);
         g_free(channel);
+}
+
+/* With a mount that is in use nothing comes of it but that the connection has ended. */
+static int abort_connection(const char *mountpoint) {
+        auto_descriptor use = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (use < 0)
+                return -errno;
+        return umount2(mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY ? -errno : 0;
+}
+
+Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error) {
+        g_autofree char *mountpoint = channel_find(channel);
+        int result = mountpoint ? abort_connection(mountpoint) : -EBUSY;
+        Channel *fresh = NULL;
+
+        if (result < 0)
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot mount afresh on %s: %s",
+                            channel->mountpoint, mountpoint ? g_strerror(-result) : "something else is mounted over it");
+        else
+                fresh = make_channel(mountpoint, options, true, error);
+        descriptor_clear(&channel->fd);
+        if (fresh && umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+                g_warning("cannot unmount what has died on %s: %s", mountpoint, g_strerror(errno));
+        channel_forget(channel);
+        return fresh;
 }
 
 void channel_free(Channel *channel) {

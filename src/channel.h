@@ -39,6 +39,13 @@ char *channel_find(const Channel *channel);
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);
 
+/*
+ * Root's: ends the connection, whoever holds its descriptors, so that clients that wait for an answer get an error; and puts
+ * a new one in its place, with the same options, without a moment in which nothing is mounted there. Takes over channel. NULL
+ * with error: where something else is mounted over it, for instance.
+ */
+Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error);
+
 /* Closes the descriptor, and takes the mount away. */
 void channel_free(Channel *channel);
 

@@ -9,6 +9,7 @@
 #include "notifier.h"
 #include "pool.h"
 #include "region.h"
+#include "renewal.h"
 #include "server.h"
 #include "watchdog.h"
 
@@ -22,8 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How many servers may die in vain before the next has to wait; how long, in microseconds. */
+/* How many servers may die in vain, after how short a life, before the next has to wait; how long. In microseconds. */
 #define IN_VAIN 10
+#define VAIN G_USEC_PER_SEC
 #define REST 200000
 
 typedef struct Keeper {
@@ -37,7 +39,9 @@ typedef struct Keeper {
         Watchdog *watchdog;     /* owned; NULL: none */
         Confinement *confinement; /* owned */
         Background *background; /* borrowed, or NULL: none, or told already */
+        bool served;            /* a server has taken requests */
         uint64_t begun;         /* requests, when the last server died */
+        gint64 died;            /* when that was: monotonic, microseconds */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
         sigset_t signals;       /* that are waited for */
 } Keeper;
@@ -133,7 +137,7 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         keeper->notifier = notifier_new(error);
         if (!keeper->notifier)
                 return false;
-        keeper->confinement = confinement_new(false, error);
+        keeper->confinement = confinement_new(options->io_uring, error);
         if (!keeper->confinement)
                 return false;
         take_signals(keeper);
@@ -254,12 +258,50 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
         }
 }
 
+/* What it has not passed on means nothing to the new connection. */
+static void exchange_notifier(Keeper *keeper) {
+        if (keeper->notifies) {
+                kill(keeper->notifies, SIGKILL);
+                waitpid(keeper->notifies, NULL, 0);
+        }
+        start_notifier(keeper);
+}
+
+static void exchange_descriptor(GArray *descriptors, int old, int new) {
+        for (guint i = 0; i < descriptors->len; i++)
+                if (g_array_index(descriptors, int, i) == old)
+                        g_array_index(descriptors, int, i) = new;
+}
+
+/* Mounts afresh, after a server that took the connection with it; see renewal.h. */
+static bool renew(Keeper *keeper) {
+        LedgerHeader *header = ledger_header(keeper->ledger);
+        const Options *options = keeper->place.options;
+        g_autoptr(GError) error = NULL;
+        int old = keeper->channel->fd;
+
+        ledger_publish(&header->lost, 1);
+        ledger_publish(&header->serving, 0);
+        renewal_release(keeper->ledger, old);
+        keeper->channel = channel_renew(keeper->channel, options->mount, &error);
+        keeper->place.channel = keeper->channel;
+        if (!keeper->channel) {
+                g_warning("%s", error->message);
+                return false;
+        }
+        exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);
+        exchange_notifier(keeper);
+        return true;
+}
+
 /* A server that dies before it takes a request would be started again and again without end. */
 static void rest(Keeper *keeper) {
         uint64_t begun = ledger_header(keeper->ledger)->begun;
+        gint64 now = g_get_monotonic_time();
 
-        keeper->in_vain = begun == keeper->begun ? keeper->in_vain + 1 : 0;
+        keeper->in_vain = begun == keeper->begun && now - keeper->died < VAIN ? keeper->in_vain + 1 : 0;
         keeper->begun = begun;
+        keeper->died = now;
         if (keeper->in_vain >= IN_VAIN)
                 g_usleep(REST);
 }
@@ -271,6 +313,7 @@ static int serve(Keeper *keeper) {
         start_notifier(keeper);
         for (;;) {
                 pid_t server = start_server(keeper);
+                bool refused;
                 int status;
 
                 if (server < 0) {
@@ -278,7 +321,7 @@ static int serve(Keeper *keeper) {
                         return EXIT_FAILURE;
                 }
                 if (keeper->watchdog)
-                        watchdog_begin(keeper->watchdog);
+                        watchdog_begin(keeper->watchdog, keeper->channel->fd);
                 status = wait_for_server(keeper, server);
                 if (keeper->watchdog)
                         watchdog_end(keeper->watchdog);
@@ -288,12 +331,18 @@ static int serve(Keeper *keeper) {
                         g_clear_pointer(&keeper->channel, channel_forget);
                         return EXIT_SUCCESS;
                 }
-                if (!header->serving || (!header->ready && WIFEXITED(status)))
+                keeper->served |= header->serving;
+                refused = header->rings && header->ringless;
+                if (!refused && (!keeper->served || (!header->ready && WIFEXITED(status))))
                         return EXIT_FAILURE;
                 if (header->ending)
                         return EXIT_SUCCESS;
-                keeper->place.previous = status;
-                rest(keeper);
+                if (!refused) {
+                        keeper->place.previous = status;
+                        rest(keeper);
+                }
+                if ((header->rings || !header->serving) && !renew(keeper))
+                        return EXIT_FAILURE;
         }
 }
 
@@ -314,7 +363,7 @@ int keeper_run(const Options *options, Log *log, Background *background) {
         if (background && chdir("/") < 0)
                 g_warning("cannot leave the working directory: %s", g_strerror(errno));
         if (options->watchdog)
-                keeper.watchdog = watchdog_new(keeper.ledger, keeper.channel->fd, options->watchdog);
+                keeper.watchdog = watchdog_new(keeper.ledger, options->watchdog);
         keeper.place = (ServerPlace){
                 .options = options,
                 .log = log,

@@ -9,7 +9,7 @@
  * reports closed regions. Nothing has to be handed over, on no request; the ledger says which of them the next server
  * needs, and it closes the others.
  *
- * So the keeper opens no descriptor once a server runs, and does not log: the descriptor of the system log would be one.
+ * So the keeper opens no descriptor while a server runs, and does not log: the descriptor of the system log would be one.
  * Its memory is what servers start from (fork(2)): it has no threads, and takes no memory while it waits.
  */
 

@@ -133,3 +133,20 @@ void ledger_recover(Ledger *ledger) {
         }
         ledger_settle(ledger);
 }
+
+int ledger_clear_connection(Ledger *ledger) {
+        LedgerRoom *room = ledger->room;
+        size_t kept = offsetof(LedgerRoom, nodes);
+
+        /* The slots are empty then, and give their memory back. */
+        if (madvise((char *)room + kept, sizeof(LedgerRoom) - kept, MADV_REMOVE) < 0)
+                return -errno;
+        room->header.nodes = 0;
+        room->header.handles = 0;
+        room->header.backings = 0;
+        room->header.requests = 0;
+        room->header.buffers = 0;
+        room->header.init_size = 0;
+        ledger_settle(ledger);
+        return 0;
+}

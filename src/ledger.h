@@ -47,6 +47,9 @@ typedef struct LedgerHeader {
         uint64_t ending;      /* a server has begun to end the mount */
         uint64_t restarts;    /* how many servers have been replaced */
         uint64_t passthrough; /* in force */
+        uint64_t rings;       /* requests come over io_uring: see renewal.h */
+        uint64_t ringless;    /* they are not to: a server has found that this mount cannot do with it */
+        uint64_t lost;        /* the connection has gone, and with it all that the kernel knew: see renewal.h */
         uint64_t reports;     /* the fanotify group, as of ledger_note_descriptor() */
         uint64_t backings;    /* the highest backing id that was seen; they are not used again before all others */
         uint64_t begun;       /* changes with requests that are begun */
@@ -209,6 +212,12 @@ void ledger_settle(Ledger *ledger);
 
 /* Takes back what a dead server has set and not settled. What else it has left is yet to be looked at: see ledger-audit.h. */
 void ledger_recover(Ledger *ledger);
+
+/*
+ * Forgets nodes, handles, and requests: all of a connection that has gone. What is said of the mount as a whole stays, and no id
+ * is used again. To die meanwhile does no harm, if it is done again. 0 or -errno.
+ */
+int ledger_clear_connection(Ledger *ledger);
 
 /* How a descriptor is noted: 0 for none (a negative one). */
 static inline uint64_t ledger_note_descriptor(int fd) {

@@ -47,13 +47,16 @@ typedef struct Second {
 /* How often a region's end is put off because somebody has just been told of it. */
 #define EXPECTATIONS 8
 
-static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
+static int mark_in(int reports, int fd, unsigned flags) {
         char path[DESCRIPTOR_PATH_MAX];
 
-        if (fanotify_mark(lifetimes->reports, flags, FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE, AT_FDCWD,
-                          descriptor_path(fd, path)) < 0)
+        if (fanotify_mark(reports, flags, FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE, AT_FDCWD, descriptor_path(fd, path)) < 0)
                 return -errno;
         return 0;
+}
+
+static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
+        return mark_in(lifetimes->reports, fd, flags);
 }
 
 /* Whether the region is one that ends, and nobody uses it: 1 or 0; -EBUSY: somebody does. file is as of end_unused(). */
@@ -383,6 +386,12 @@ void lifetimes_look_again(Lifetimes *lifetimes, int fd) {
         /* The close of this one is reported, when the first one is in the way no more. */
         second = open(descriptor_path(fd, path), O_RDONLY | O_CLOEXEC);
         descriptor_clear(&first);
+}
+
+int lifetimes_leave(const Ledger *ledger, int fd) {
+        int reports = ledger_descriptor(ledger_header(ledger)->reports);
+
+        return reports < 0 ? -ENOENT : mark_in(reports, fd, FAN_MARK_ADD);
 }
 
 void lifetimes_stop(Lifetimes *lifetimes) {

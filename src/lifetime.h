@@ -69,6 +69,12 @@ void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 void lifetimes_look_again(Lifetimes *lifetimes, int fd);
 
 /*
+ * What fd (open for reading; stays the caller's) is on is looked at, once it is closed, by whoever has lifetimes on this
+ * ledger then. 0 or -errno.
+ */
+int lifetimes_leave(const Ledger *ledger, int fd);
+
+/*
  * The region, whose node is known, has got the rule just now, and has no handle but a view: it ends with that. One that
  * nobody uses does not end by this alone. Returns at once.
  */

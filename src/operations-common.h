@@ -9,8 +9,16 @@
 #include <errno.h>
 #include <fcntl.h>
 
+/* Of a thread that libfuse has made: before its first operation. Waits until the server has started. */
+void operations_prepare_thread(Operations *operations);
+
+/* What each operation begins with. */
 static inline Operations *operations_of(fuse_req_t req) {
-        return fuse_req_userdata(req);
+        Operations *operations = fuse_req_userdata(req);
+
+        if (operations->rings && !pthread_getspecific(operations->prepared))
+                operations_prepare_thread(operations);
+        return operations;
 }
 
 /* Replies with what a domain call returned: 0 or -errno. */

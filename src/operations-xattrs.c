@@ -24,6 +24,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .lifetimes = operations->lifetimes,
                 .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
+                .rings = operations->rings,
         };
 }
 
@@ -167,6 +168,11 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         fuse_lowlevel_notify_inval_inode(operations->session, id, -1, 0);
         if (result < 0)
                 return reply_result(req, result);
+        if (operations->rings) {
+                /* They take answers from their own threads alone. With passthrough only copies go by the old length. */
+                reply_result(req, 0);
+                return refresher_hint(operations->refresher, fd);
+        }
         refresher_look(operations->refresher, fd, reply_done,
                        g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
 }

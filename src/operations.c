@@ -9,6 +9,15 @@
 #define OWN_POOL_TIMEOUT 86400.0
 #define DIRECTORY_POOL_TIMEOUT 1.0
 
+/* libfuse has it as of 3.18. */
+#define CAP_OVER_IO_URING (UINT64_C(1) << 31)
+
+/*
+ * Bytes that a request may carry over io_uring, each place of which has a buffer of that length. Data goes elsewhere: it is
+ * extended attributes and directories that have to fit.
+ */
+#define RINGS_MAX_WRITE (128 * 1024)
+
 /* A write through a view changes a region's times and blocks unseen. */
 #define REGION_TIMEOUT 1.0
 
@@ -148,6 +157,31 @@ bool operations_drops_setid(fuse_req_t req) {
         return credentials_privileged(operations_of(req)->credentials) && fuse_req_ctx(req)->uid != 0;
 }
 
+void operations_prepare_thread(Operations *operations) {
+        int unused, result;
+
+        /* libfuse cancels it at the end, which would leave locks behind; it wakes it besides. */
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
+        result = credentials_prepare_thread();
+        if (result < 0)
+                g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
+        g_mutex_lock(&operations->gate);
+        g_mutex_unlock(&operations->gate);
+        pthread_setspecific(operations->prepared, operations);
+}
+
+/*
+ * Requests over io_uring need passthrough. Without, what clients have written through views lies in the mount's page cache for
+ * a while, and would be lost with the connection.
+ */
+static void settle_rings(Operations *operations, struct fuse_conn_info *connection) {
+        operations->rings = operations->rings && operations->passthrough && connection->capable_ext & CAP_OVER_IO_URING;
+        if (operations->rings)
+                connection->max_write = RINGS_MAX_WRITE;
+        else
+                fuse_unset_feature_flag(connection, CAP_OVER_IO_URING);
+}
+
 static void operation_init(void *userdata, struct fuse_conn_info *connection) {
         static const uint64_t wanted[] = {
                 FUSE_CAP_POSIX_ACL,          /* ACLs are kept in the pool and checked by the kernel */
@@ -185,6 +219,7 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
                 /* A pool of our own lies on nothing: that leaves room for an overlay on top of the mount. */
                 connection->max_backing_stack_depth = operations->pool->kind == POOL_TMPFS ? 0 : 1;
         }
+        settle_rings(operations, connection);
 }
 
 /*

@@ -16,6 +16,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 
 /* The user data of the session. All of it is borrowed. */
 typedef struct Operations {
@@ -31,6 +32,9 @@ typedef struct Operations {
         struct fuse_session *session;
         dev_t device;     /* of the mount, once it is made */
         bool passthrough; /* wanted before INIT; in force after */
+        bool rings;       /* requests come over io_uring: the same */
+        pthread_key_t prepared; /* not NULL in a thread of libfuse's that is ready to answer them */
+        GMutex gate;            /* held until the rest of this is there: such threads wait */
 } Operations;
 
 /*

@@ -40,6 +40,7 @@ static const char help[] =
         "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
         "  namespaces            directories Global, of all users, and Local, of each user's own\n"
+        "  io_uring              faster requests, where the kernel has it enabled: a crash costs clients their open handles\n"
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
@@ -197,6 +198,15 @@ static bool parse_namespaces(Options *options, const char *value, GError **error
         return true;
 }
 
+static bool parse_io_uring(Options *options, const char *value, GError **error) {
+        options->io_uring = true;
+        return true;
+}
+
+static bool refuse_io_uring_value(Options *options, const char *value, GError **error) {
+        return refuse(error, "io_uring", value, "it takes no value");
+}
+
 static bool parse_allow_root(Options *options, const char *value, GError **error) {
         options->allow_root = true;
         /* The kernel knows but all or one: libfuse turns the rest away. Root's mounts are open to all anyhow. */
@@ -257,6 +267,8 @@ static const struct {
         { "lifetime=", parse_lifetime },
         { "allocation=", parse_allocation },
         { "namespaces", parse_namespaces },
+        { "io_uring", parse_io_uring },
+        { "io_uring=", refuse_io_uring_value },
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
         { "watchdog=", parse_watchdog },

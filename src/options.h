@@ -21,6 +21,7 @@ typedef struct Options {
         bool help, version;    /* asked for: there may be no mountpoint then */
         OptionsPassthrough passthrough;
         bool namespaces;
+        bool io_uring;         /* where it can be had */
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;
         GPtrArray *mount;      /* owned: all other options, each "name" or "name=value", for the kernel to judge */

@@ -15,13 +15,23 @@ struct Refresher {
 
         GMutex lock; /* protects what follows */
         bool stopped;
+        GHashTable *hinted; /* owned: paths that are going to be looked at, though nobody waits for it */
 };
 
 typedef struct Job {
         char *path; /* owned: in the mount; NULL: the end */
-        RefresherDone done;
+        RefresherDone done; /* NULL: a hint */
         void *data;
 } Job;
+
+/* From here on another one is not in vain. */
+static void take_hint(Refresher *refresher, const Job *job) {
+        if (job->done)
+                return;
+        g_mutex_lock(&refresher->lock);
+        g_hash_table_remove(refresher->hinted, job->path);
+        g_mutex_unlock(&refresher->lock);
+}
 
 static gpointer run(gpointer data) {
         Refresher *refresher = data;
@@ -31,9 +41,11 @@ static gpointer run(gpointer data) {
                 bool end = !job->path;
 
                 if (!end) {
+                        take_hint(refresher, job);
                         /* A directory that its owner has closed to himself hides the region from us too: no harm. */
                         visitor_look(job->path, refresher->fd);
-                        job->done(job->data);
+                        if (job->done)
+                                job->done(job->data);
                 }
                 g_free(job->path);
                 g_free(job);
@@ -49,6 +61,7 @@ Refresher *refresher_new(const Pool *pool, const Channel *channel, int fd) {
         refresher->channel = channel;
         refresher->fd = fd;
         refresher->jobs = g_async_queue_new();
+        refresher->hinted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_mutex_init(&refresher->lock);
         refresher->thread = g_thread_new("refresher", run, refresher);
         return refresher;
@@ -70,19 +83,21 @@ void refresher_free(Refresher *refresher) {
                 return;
         refresher_stop(refresher);
         g_async_queue_unref(refresher->jobs);
+        g_hash_table_unref(refresher->hinted);
         g_mutex_clear(&refresher->lock);
         g_free(refresher);
 }
 
 static bool push(Refresher *refresher, const char *name, RefresherDone done, void *data) {
         g_autofree char *mountpoint = channel_find(refresher->channel);
+        g_autofree char *path = mountpoint ? g_build_filename(mountpoint, name, NULL) : NULL;
         bool pushed = false;
         Job *job;
 
         g_mutex_lock(&refresher->lock);
-        if (mountpoint && !refresher->stopped) {
+        if (path && !refresher->stopped && (done || g_hash_table_add(refresher->hinted, g_strdup(path)))) {
                 job = g_new0(Job, 1);
-                *job = (Job){ g_build_filename(mountpoint, name, NULL), done, data };
+                *job = (Job){ g_steal_pointer(&path), done, data };
                 g_async_queue_push(refresher->jobs, job);
                 pushed = true;
         }
@@ -111,4 +126,11 @@ void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data
 
         if (find_name(refresher->pool, fd, name) < 0 || !push(refresher, name, done, data))
                 done(data);
+}
+
+void refresher_hint(Refresher *refresher, int fd) {
+        char name[PATH_MAX];
+
+        if (find_name(refresher->pool, fd, name) == 0)
+                push(refresher, name, NULL, NULL);
 }

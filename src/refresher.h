@@ -29,3 +29,6 @@ void refresher_free(Refresher *refresher);
  * that has lost the name by which it was opened is looked for in the whole pool, where it cannot be reached by handle.
  */
 void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data);
+
+/* The same where nobody waits for it; once for all hints that come before the region is looked at. */
+void refresher_hint(Refresher *refresher, int fd);

@@ -82,6 +82,9 @@ void registry_adopt(Registry *registry, PoolRef *root) {
 static bool in_doubt(const Node *node, RegistryDoubt doubt) {
         if (doubt == REGISTRY_LACKS_SOURCE)
                 return node_lacks_source(node);
+        if (doubt == REGISTRY_WAS_USED)
+                return (node->kept->handles || node_is(node, LEDGER_NODE_RELEASED)) && !node_is(node, LEDGER_NODE_ENDED) &&
+                       node_policy(node).lifetime == REGION_HANDLES;
         return node_is(node, LEDGER_NODE_RELEASED) && !node_is(node, LEDGER_NODE_ENDED);
 }
 
@@ -92,7 +95,8 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         /* By the slots, which lie side by side: there may be many. */
         for (uint64_t number = 0; number < ledger_header(registry->ledger)->nodes; number++) {
                 const LedgerNode *slot = ledger_node(registry->ledger, number);
-                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind : slot->state);
+                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind :
+                                                                              slot->state || slot->handles);
 
                 if (doubtful && in_doubt(registry_node(registry, slot->id), doubt))
                         g_array_append_val(ids, slot->id);

@@ -158,6 +158,7 @@ uint64_t registry_regions(Registry *registry);
 /* What a server that follows a dead one has to look at. */
 typedef enum RegistryDoubt {
         REGISTRY_MAY_HAVE_ENDED, /* a region that ends with its last handle, and has lost it */
+        REGISTRY_WAS_USED,       /* a region that ends with its last handle, and has had one */
         REGISTRY_LACKS_SOURCE,   /* a persisted region whose file was not found when the region was met */
 } RegistryDoubt;
 

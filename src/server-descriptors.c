@@ -55,18 +55,10 @@ static void sweep(int first, int last, ServerDescriptorsFound found, void *data)
                         close(fd);
 }
 
-void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
-                              int one_more, ServerDescriptorsFound found, void *data) {
-        g_autoptr(GArray) needed = g_array_new(FALSE, FALSE, sizeof(int));
+/* Sorts what is needed. */
+static void sweep_others(GArray *needed, ServerDescriptorsFound found, void *data) {
         int next = 0, size = table_size();
 
-        g_array_append_vals(needed, keepers->data, keepers->len);
-        add(needed, one_more);
-        registry_descriptors(registry, add, needed);
-        handles_descriptors(handles, add, needed);
-        requests_descriptors(ledger, add, needed);
-        if (ledger_end(ledger)->node)
-                add(needed, ledger_descriptor(ledger_end(ledger)->descriptor));
         g_array_sort(needed, compare);
         for (guint i = 0; i < needed->len; i++) {
                 int fd = g_array_index(needed, int, i);
@@ -77,4 +69,26 @@ void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Regis
                 next = fd + 1;
         }
         sweep(next, MAX(size, next), found, data);
+}
+
+void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
+                              int one_more, ServerDescriptorsFound found, void *data) {
+        g_autoptr(GArray) needed = g_array_new(FALSE, FALSE, sizeof(int));
+
+        g_array_append_vals(needed, keepers->data, keepers->len);
+        add(needed, one_more);
+        registry_descriptors(registry, add, needed);
+        handles_descriptors(handles, add, needed);
+        requests_descriptors(ledger, add, needed);
+        if (ledger_end(ledger)->node)
+                add(needed, ledger_descriptor(ledger_end(ledger)->descriptor));
+        sweep_others(needed, found, data);
+}
+
+void server_descriptors_close_others(const GArray *keepers, int one_more) {
+        g_autoptr(GArray) needed = g_array_new(FALSE, FALSE, sizeof(int));
+
+        g_array_append_vals(needed, keepers->data, keepers->len);
+        add(needed, one_more);
+        sweep_others(needed, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Descriptors that a dead server has left in the table. For server.c alone. */
+/* Descriptors that a dead server has left in the table. For server.c and renewal.c alone. */
 
 #include "handles.h"
 #include "requests.h"
@@ -14,3 +14,6 @@ typedef bool (*ServerDescriptorsFound)(void *data, int fd);
  */
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
                               int one_more, ServerDescriptorsFound found, void *data);
+
+/* Closes all but the keeper's and one more (or -1). */
+void server_descriptors_close_others(const GArray *keepers, int one_more);

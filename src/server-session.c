@@ -1,6 +1,7 @@
 #include "server-session.h"
 
 #include "descriptor.h"
+#include "server-rings.h"
 
 #include <gio/gio.h>
 #include <stdlib.h>
@@ -45,6 +46,8 @@ static struct fuse_session *make(const ServerPlace *place, Operations *operation
                 fuse_opt_add_arg(&arguments, "-d");
         if (options->allow_root)
                 fuse_opt_add_arg(&arguments, "-oallow_root");
+        if (operations->rings)
+                server_rings_ask(&arguments);
         session = fuse_session_new(&arguments, &operations_table, sizeof(operations_table), operations);
         operations->session = session;
         fuse_opt_free_args(&arguments);

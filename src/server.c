@@ -5,7 +5,9 @@
 #include "descriptor.h"
 #include "lifetime.h"
 #include "region.h"
+#include "renewal.h"
 #include "server-descriptors.h"
+#include "server-rings.h"
 #include "server-session.h"
 #include "server-workers.h"
 #include "visitor.h"
@@ -43,6 +45,7 @@ typedef struct Server {
         Refresher *refresher;         /* owned */
         GArray *strays;               /* owned: descriptors (int) of regions to look at again */
         Operations operations;
+        bool started;                 /* its gate is open */
         Workers *workers;             /* owned */
         int signals;                  /* owned: signalfd */
         int reserve[RESERVE];         /* owned */
@@ -86,6 +89,12 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
         }
         server->operations.passthrough = !why;
         ledger_publish(&ledger_header(server->place->ledger)->passthrough, !why);
+        if (why && server->operations.rings) {
+                /* A connection cannot go back to /dev/fuse: the keeper makes another one. That is no error. */
+                ledger_publish(&ledger_header(server->place->ledger)->ringless, 1);
+                ledger_publish(&ledger_header(server->place->ledger)->rings, 1);
+                return false;
+        }
         if (why && options->passthrough == PASSTHROUGH_REQUIRE) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED, "option passthrough=require cannot be met: %s",
                             why);
@@ -96,6 +105,25 @@ static bool settle_passthrough(Server *server, const Options *options, GError **
         else
                 g_message("serving %s in passthrough mode", server->place->channel->mountpoint);
         return true;
+}
+
+static void settle_rings(Server *server) {
+        const char *why = NULL;
+
+        if (!server_rings_known())
+                why = "libfuse has it as of 3.18";
+        else if (!server->operations.passthrough)
+                why = "it needs passthrough, as a crash would lose what clients have written through views";
+        else if (!server->operations.rings)
+                why = "the kernel has it not enabled, see /sys/module/fuse/parameters/enable_uring";
+        else if (!server_rings_made())
+                why = "libfuse was built without it, or the kernel refuses it, see /proc/sys/kernel/io_uring_disabled";
+        server->operations.rings = !why;
+        ledger_publish(&ledger_header(server->place->ledger)->rings, !why);
+        if (why)
+                g_message("option io_uring has no effect: %s", why);
+        else
+                g_message("serving %s over io_uring", server->place->channel->mountpoint);
 }
 
 /* A region's name went with its last handle: the kernel may not believe in it any longer. */
@@ -156,7 +184,11 @@ static bool try_threads(GError **error) {
 }
 
 static bool begin(Server *server, GError **error) {
-        return try_threads(error) && settle_passthrough(server, server->place->options, error) && start_lifetimes(server, error);
+        if (!try_threads(error) || !settle_passthrough(server, server->place->options, error))
+                return false;
+        if (server->place->options->io_uring)
+                settle_rings(server);
+        return start_lifetimes(server, error);
 }
 
 /*
@@ -229,7 +261,11 @@ static bool start(Server *server, GError **error) {
         ledger_publish(&header->server, header->restarts + 1);
         server->workers = workers_new(&server->operations, server->place->ledger, server->requests,
                                       server->place->options->max_threads, error);
-        return server->workers;
+        if (!server->workers)
+                return false;
+        server->started = true;
+        g_mutex_unlock(&server->operations.gate);
+        return true;
 }
 
 /* Whether the mount works. Told to the keeper, unless it is known. */
@@ -367,7 +403,12 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .device = place->channel->device,
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),
+                .rings = place->options->io_uring && server_rings_known() && !ledger_header(place->ledger)->ringless,
         };
+        if (pthread_key_create(&server->operations.prepared, NULL) != 0)
+                g_error("cannot tell threads apart");
+        g_mutex_init(&server->operations.gate);
+        g_mutex_lock(&server->operations.gate);
         return start(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
@@ -421,6 +462,9 @@ static void run(Server *server) {
 static void server_free(Server *server) {
         if (!server)
                 return;
+        /* Threads of libfuse wait for what does not come: they end with the process, and need what they have till then. */
+        if (server->operations.rings && server->session && !server->started)
+                return;
         give_reserve(server);
         /* Before the workers: all of them may have to wait for those. */
         if (server->lifetimes)
@@ -430,6 +474,8 @@ static void server_free(Server *server) {
         if (ledger_header(server->place->ledger)->ending)
                 notifier_end(server->place->notifier);
         workers_free(server->workers);
+        if (server->operations.rings && server->session)
+                server_rings_stop(server->session);
         lifetimes_free(server->lifetimes);
         refresher_free(server->refresher);
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
@@ -440,6 +486,12 @@ static void server_free(Server *server) {
         requests_free(server->requests);
         registry_free(server->registry);
         handles_free(server->handles);
+        if (server->credentials) {
+                pthread_key_delete(server->operations.prepared);
+                if (!server->started)
+                        g_mutex_unlock(&server->operations.gate);
+                g_mutex_clear(&server->operations.gate);
+        }
         credentials_free(server->credentials);
         descriptor_clear(&server->signals);
         g_array_unref(server->strays);
@@ -459,6 +511,32 @@ static Server *open_mount(const ServerPlace *place, GError **error) {
         return g_steal_pointer(&server);
 }
 
+/* The mount is a new one, over the pool of before. */
+static bool renew(const ServerPlace *place, GError **error) {
+        LedgerHeader *header = ledger_header(place->ledger);
+        int result;
+
+        if (place->background && header->ready)
+                log_to_system(place->log);
+        result = renewal_begin(place->ledger, place->pool, place->descriptors);
+        if (result < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot go on with the pool: %s",
+                            g_strerror(-result));
+                return false;
+        }
+        if (place->previous)
+                ledger_publish(&header->restarts, header->restarts + 1);
+        return true;
+}
+
+static void tell_previous(const ServerPlace *place, const char *consequence) {
+        if (WIFSIGNALED(place->previous))
+                g_message("the server died by signal %d (%s): %s", WTERMSIG(place->previous),
+                          strsignal(WTERMSIG(place->previous)), consequence);
+        else
+                g_message("the server ended unexpectedly (status %d): %s", WEXITSTATUS(place->previous), consequence);
+}
+
 static Server *reopen_mount(const ServerPlace *place, GError **error) {
         LedgerHeader *header = ledger_header(place->ledger);
         g_autofree char *killed = place->watchdog ? watchdog_explain(place->watchdog) : NULL;
@@ -473,24 +551,26 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
         if (!server)
                 return NULL;
         settle_doubts(server);
-        if (WIFSIGNALED(place->previous))
-                g_message("the server died by signal %d (%s): this one goes on in its place", WTERMSIG(place->previous),
-                          strsignal(WTERMSIG(place->previous)));
-        else
-                g_message("the server ended unexpectedly (status %d): this one goes on in its place",
-                          WEXITSTATUS(place->previous));
+        tell_previous(place, "this one goes on in its place");
         return g_steal_pointer(&server);
 }
 
 int server_main(const ServerPlace *place) {
-        bool follows = ledger_header(place->ledger)->serving;
+        bool follows = ledger_header(place->ledger)->serving, renews = ledger_header(place->ledger)->lost;
         g_autoptr(GError) error = NULL;
-        Server *server = follows ? reopen_mount(place, &error) : open_mount(place, &error);
-        bool good = server && try_mount(server, &error);
+        Server *server = NULL;
+        bool good;
 
+        if (follows)
+                server = reopen_mount(place, &error);
+        else if (!renews || renew(place, &error))
+                server = open_mount(place, &error);
+        if (server && renews && place->previous)
+                tell_previous(place, "the mount was made afresh, and handles of before are void");
+        good = server && try_mount(server, &error);
         if (good)
                 run(server);
-        else
+        else if (error)
                 g_printerr("regionfs: %s\n", error->message);
         server_free(server);
         if (good)

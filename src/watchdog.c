@@ -37,11 +37,10 @@ struct Watchdog {
         Seen slots[LEDGER_REQUESTS], buffers[BUFFERS];
 };
 
-Watchdog *watchdog_new(const Ledger *ledger, int channel, unsigned seconds) {
+Watchdog *watchdog_new(const Ledger *ledger, unsigned seconds) {
         Watchdog *watchdog = g_new0(Watchdog, 1);
 
         watchdog->ledger = ledger;
-        watchdog->channel = channel;
         watchdog->patience = (int64_t)seconds * G_USEC_PER_SEC;
         watchdog->interval = MIN(watchdog->patience / LOOKS, G_USEC_PER_SEC);
         return watchdog;
@@ -51,7 +50,8 @@ void watchdog_free(Watchdog *watchdog) {
         g_free(watchdog);
 }
 
-void watchdog_begin(Watchdog *watchdog) {
+void watchdog_begin(Watchdog *watchdog, int channel) {
+        watchdog->channel = channel;
         watchdog->looked = watchdog->time = 0;
         watchdog->waits = -1;
         watchdog->finding = ALL_WELL;

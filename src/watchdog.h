@@ -30,12 +30,12 @@
 
 typedef struct Watchdog Watchdog;
 
-/* seconds: from 1. ledger and channel, a descriptor that can be read when requests wait, are borrowed. */
-Watchdog *watchdog_new(const Ledger *ledger, int channel, unsigned seconds);
+/* seconds: from 1. ledger is borrowed. */
+Watchdog *watchdog_new(const Ledger *ledger, unsigned seconds);
 void watchdog_free(Watchdog *watchdog);
 
-/* A server has been started. */
-void watchdog_begin(Watchdog *watchdog);
+/* A server has been started. channel (borrowed): a descriptor that can be read when requests wait. */
+void watchdog_begin(Watchdog *watchdog, int channel);
 
 /* How long to wait for the next look. */
 struct timespec watchdog_interval(const Watchdog *watchdog);

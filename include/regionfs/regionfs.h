@@ -88,6 +88,9 @@
 /* 1: reads, writes and views use the region's own memory (kernel passthrough); 0: they go through the page cache. */
 #define REGIONFS_ATTRIBUTE_PASSTHROUGH REGIONFS_ATTRIBUTE_PREFIX "passthrough"
 
+/* 1: requests come over io_uring, and a crash ends the connection; 0: over /dev/fuse, and a crash is not noticed. */
+#define REGIONFS_ATTRIBUTE_IO_URING REGIONFS_ATTRIBUTE_PREFIX "io_uring"
+
 /* Process id of the serving process, in the pid namespace where that runs. */
 #define REGIONFS_ATTRIBUTE_SERVER_PID REGIONFS_ATTRIBUTE_PREFIX "server_pid"
 

@@ -38,5 +38,7 @@ int pool_status_read(PoolStatus *status, const Mount *mount) {
                 result = read_number(mount->root, REGIONFS_ATTRIBUTE_SERVER_PID, &status->server_pid);
         if (result == 0)
                 result = read_number(mount->root, REGIONFS_ATTRIBUTE_PASSTHROUGH, &status->passthrough);
+        if (result == 0)
+                result = read_number(mount->root, REGIONFS_ATTRIBUTE_IO_URING, &status->io_uring);
         return result;
 }

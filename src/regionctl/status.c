@@ -35,7 +35,7 @@ static void print_status(const Mount *mount, const PoolStatus *pool) {
                                     pool->passthrough     ? "passthrough: straight to the memory" :
                                                             "cached: through the page cache");
         printf("  server     regionfs %s, process %s\n", version, server);
-        printf("  channel    FUSE connection %u\n", pool->channel);
+        printf("  channel    FUSE connection %u%s\n", pool->channel, pool->io_uring > 0 ? ", over io_uring" : "");
 }
 
 static void print_object(ObjectArray *array, const Mount *mount, const PoolStatus *pool) {
@@ -50,6 +50,7 @@ static void print_object(ObjectArray *array, const Mount *mount, const PoolStatu
         object_add_number(builder, "files", pool->files);
         object_add_number(builder, "files_limit", pool->files_limit);
         object_add_flag(builder, "passthrough", pool->passthrough);
+        object_add_flag(builder, "io_uring", pool->io_uring);
         object_add_text(builder, "version", mount->version);
         object_add_number(builder, "server_pid", pool->server_pid);
         object_add_number(builder, "channel", pool->channel);

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "uring.h"
+
 #include <grp.h>
 #include <regionfs/regionfs.h>
 #include <signal.h>
@@ -26,6 +28,7 @@ static const char *const programs[] = { REGIONCTL, "SOAK", "WITHOUT" };
 
 static struct {
         Mode mode;
+        bool over_uring;
         char *program;
         char *directory, *mountpoint, *log;
         GPtrArray *paths; /* that in_mount() gave out */
@@ -35,6 +38,10 @@ static struct {
 
 Mode fixture_mode(void) {
         return fixture.mode;
+}
+
+bool fixture_over_uring(void) {
+        return fixture.over_uring;
 }
 
 const char *fixture_program(void) {
@@ -98,7 +105,8 @@ void fixture_remove(void) {
 
 static G_NORETURN void become_daemon(const char *before, const char *options) {
         const char *of_mode = fixture.mode == MODE_CACHED ? "passthrough=off" : "passthrough=auto";
-        g_autofree char *all = options ? g_strdup_printf("%s,%s", of_mode, options) : g_strdup(of_mode);
+        g_autofree char *all = g_strconcat(of_mode, fixture.over_uring ? ",io_uring" : "", options ? "," : "",
+                                           options ? options : "", NULL);
         g_autofree char *command = g_strdup_printf("%s \"$@\"", before ? before : "exec");
         int log = open(fixture.log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
@@ -128,6 +136,11 @@ void fixture_start(const char *before, const char *options) {
                 g_usleep(5000);
         }
         ck_assert_msg(is_ready(), "no mount after 10 seconds: %s", fixture_log());
+        if (fixture.over_uring) {
+                g_autofree char *log = fixture_log();
+
+                ck_assert_msg(strstr(log, "over io_uring"), "not over io_uring: %s", log);
+        }
 }
 
 void fixture_mount(const char *options) {
@@ -354,20 +367,29 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+static int run_suite_over_uring(const char *name, void (*add)(Suite *suite)) {
+        g_autofree char *obstacle = uring_begin(fixture.program);
+        int result = obstacle ? skip(obstacle) : run_suite(name, add);
+
+        uring_end();
+        return result;
+}
+
 int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *suite)) {
         if (argc != 3) {
-                fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user\n", argv[0]);
+                fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user|uring\n", argv[0]);
                 return 2;
         }
         fixture.program = realpath(argv[1], NULL);
-        fixture.mode = g_str_equal(argv[2], "passthrough") ? MODE_PASSTHROUGH :
-                       g_str_equal(argv[2], "cached")      ? MODE_CACHED :
-                                                             MODE_USER;
+        fixture.over_uring = g_str_equal(argv[2], "uring");
+        fixture.mode = g_str_equal(argv[2], "cached") ? MODE_CACHED :
+                       g_str_equal(argv[2], "user")   ? MODE_USER :
+                                                        MODE_PASSTHROUGH;
         if (access("/dev/fuse", F_OK) < 0)
                 return skip("there is no /dev/fuse");
         if (fixture.mode != MODE_USER && geteuid() != 0)
                 return skip("this mode needs root");
         if (fixture.mode == MODE_USER && geteuid() == 0)
                 return run_suite_as_user(name, add);
-        return run_suite(name, add);
+        return fixture.over_uring ? run_suite_over_uring(name, add) : run_suite(name, add);
 }

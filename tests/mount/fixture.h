@@ -22,8 +22,9 @@ typedef enum Mode {
         MODE_USER,
 } Mode;
 
-/* Of this run. */
+/* Of this run; one over io_uring is passthrough too. */
 Mode fixture_mode(void);
+bool fixture_over_uring(void);
 
 /* The daemon's program. */
 const char *fixture_program(void);

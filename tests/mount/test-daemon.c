@@ -281,7 +281,7 @@ START_TEST(without_the_right_to_passthrough_it_falls_back) {
                 return;
         status = run_command(&said,
                              "unshare -Urm sh -e <<'SCRIPT'\n"
-                             "%s -o size=8m %s\n"
+                             "%s -o size=8m,io_uring %s\n"
                              "getfattr --only-values -n user.regionfs.passthrough %s 2>/dev/null\n"
                              "echo text >%s/a\n"
                              "cat %s/a\n"
@@ -292,8 +292,21 @@ START_TEST(without_the_right_to_passthrough_it_falls_back) {
                              fixture_mountpoint(), fixture_mountpoint(), fixture_program(), fixture_mountpoint());
         ck_assert_msg(status == 0, "status %d: %s", status, said);
         ck_assert_msg(strstr(said, "cached mode (passthrough needs CAP_SYS_ADMIN"), "%s", said);
+        ck_assert_msg(strstr(said, "option io_uring has no effect: it needs passthrough"), "%s", said);
         ck_assert_msg(strstr(said, "0text"), "%s", said);
         ck_assert_msg(strstr(said, "option passthrough=require cannot be met"), "%s", said);
+}
+END_TEST
+
+START_TEST(cached_mode_goes_without_io_uring) {
+        g_autofree char *said = NULL, *pid = NULL;
+
+        ck_assert_int_eq(run_command(&said, "%s -o passthrough=off,io_uring %s", fixture_program(), fixture_mountpoint()), 0);
+        ck_assert_msg(strstr(said, "option io_uring has no effect: it needs passthrough"), "%s", said);
+        must_write(in_mount("a"), "a");
+        pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
+        must(kill(atoi(pid), SIGTERM));
+        check_ended(atoi(pid));
 }
 END_TEST
 
@@ -348,6 +361,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, it_ends_well_without_free_descriptors);
         tcase_add_test(tests, a_deep_tree_goes_with_its_pool);
         tcase_add_test(tests, without_the_right_to_passthrough_it_falls_back);
+        tcase_add_test(tests, cached_mode_goes_without_io_uring);
         tcase_add_test(tests, threads_can_be_limited);
         tcase_add_test(tests, help_and_version_are_told);
         tcase_add_test(tests, a_killed_daemon_leaves_nothing_that_the_next_does_not_remove);

@@ -187,6 +187,7 @@ static const char *const of_regions[] = {
 static const char *const of_the_root[] = {
         REGIONFS_ATTRIBUTE_VERSION,
         REGIONFS_ATTRIBUTE_PASSTHROUGH,
+        REGIONFS_ATTRIBUTE_IO_URING,
         REGIONFS_ATTRIBUTE_SERVER_PID,
         REGIONFS_ATTRIBUTE_REGIONS,
 };
@@ -204,6 +205,9 @@ START_TEST(values_of_the_root) {
         expect(&root, REGIONFS_ATTRIBUTE_PASSTHROUGH, "0");
         root.passthrough = true;
         expect(&root, REGIONFS_ATTRIBUTE_PASSTHROUGH, "1");
+        expect(&root, REGIONFS_ATTRIBUTE_IO_URING, "0");
+        root.rings = true;
+        expect(&root, REGIONFS_ATTRIBUTE_IO_URING, "1");
         expect(&root, REGIONFS_ATTRIBUTE_REGIONS, "0");
         registry_regions_changed(registry, 3);
         expect(&root, REGIONFS_ATTRIBUTE_REGIONS, "3");

@@ -169,6 +169,74 @@ START_TEST(nodes_are_found_again) {
 }
 END_TEST
 
+static bool was_used(Registry *registry, uint64_t id) {
+        g_autoptr(GArray) ids = registry_in_doubt(registry, REGISTRY_WAS_USED);
+
+        for (guint i = 0; i < ids->len; i++)
+                if (g_array_index(ids, uint64_t, i) == id)
+                        return true;
+        return false;
+}
+
+START_TEST(what_ends_with_its_handles_and_had_one_is_told) {
+        const RegionPolicy ends = { .lifetime = REGION_HANDLES };
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        Registry *registry = begin(ledger);
+        uint64_t unused = lookup(registry, 1), open = lookup(registry, 2), released = lookup(registry, 3),
+                 kept = lookup(registry, 4);
+        RegistryRelease release;
+        int backing;
+
+        registry_note_policy(registry, unused, &ends);
+        registry_await_use(registry, unused);
+        ck_assert_int_eq(registry_handle_added(registry, open, false, &backing), 0);
+        registry_note_policy(registry, open, &ends);
+        ck_assert_int_eq(registry_handle_added(registry, released, false, &backing), 0);
+        registry_note_policy(registry, released, &ends);
+        registry_handle_used(registry, released);
+        ck_assert_int_eq(registry_handle_removed(registry, released, false, &release), 0);
+        ck_assert_int_eq(registry_handle_added(registry, kept, false, &backing), 0);
+        registry_free(registry);
+
+        registry = follow(ledger);
+        ck_assert(was_used(registry, open));
+        ck_assert(was_used(registry, released));
+        ck_assert(!was_used(registry, unused));
+        ck_assert(!was_used(registry, kept));
+        registry_free(registry);
+}
+END_TEST
+
+START_TEST(a_lost_connection_leaves_what_is_of_the_mount) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        LedgerHeader *header = ledger_header(ledger);
+        Registry *registry = begin(ledger);
+        uint64_t last = lookup(registry, 7);
+        PoolRef ref;
+
+        header->restarts = 5;
+        header->init_size = 100;
+        header->reports = 9;
+        registry_free(registry);
+        ck_assert_int_eq(ledger_clear_connection(ledger), 0);
+        /* As often as servers die of it. */
+        ck_assert_int_eq(ledger_clear_connection(ledger), 0);
+        ck_assert_uint_eq(header->nodes, 0);
+        ck_assert_uint_eq(header->init_size, 0);
+        ck_assert_uint_eq(header->restarts, 5);
+        ck_assert_uint_eq(header->reports, 9);
+        ck_assert_uint_eq(ledger_node(ledger, 0)->id, 0);
+        ck_assert_uint_eq(ledger_node(ledger, 1)->inode, 0);
+
+        registry = begin(ledger);
+        ck_assert_uint_eq(registry_nodes(registry), 1);
+        ck_assert_int_eq(registry_resolve(registry, REGISTRY_ROOT_ID, &ref), 0);
+        ck_assert_int_eq(registry_resolve(registry, last, &ref), -ESTALE);
+        ck_assert_uint_gt(lookup(registry, 7), last);
+        registry_free(registry);
+}
+END_TEST
+
 /* In the next server. */
 static bool has_handles(Ledger *ledger, uint64_t file, int given, uint64_t directory) {
         Handles *handles = handles_new(ledger);
@@ -355,6 +423,8 @@ int main(void) {
         tcase_add_test(tcase, a_note_may_concern_any_other_word);
         tcase_add_test(tcase, more_notes_than_there_is_room_for_are_none);
         tcase_add_test(tcase, nodes_are_found_again);
+        tcase_add_test(tcase, what_ends_with_its_handles_and_had_one_is_told);
+        tcase_add_test(tcase, a_lost_connection_leaves_what_is_of_the_mount);
         tcase_add_test(tcase, handles_are_found_again);
         tcase_add_test(tcase, a_request_that_comes_again_is_known);
         tcase_add_test(tcase, forgets_are_applied_by_the_next);

@@ -64,6 +64,7 @@ START_TEST(defaults) {
         ck_assert_str_eq(options.mountpoint, directory);
         ck_assert(!options.foreground && !options.debug && !options.help && !options.version);
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_AUTO);
+        ck_assert(!options.io_uring);
         ck_assert_ptr_null(options.pool.directory);
         ck_assert_uint_eq(options.watchdog, 0);
         ck_assert_uint_eq(options.pool.size, 0);
@@ -189,6 +190,8 @@ static const struct {
         { "passthrough=", "auto, require or off" },
         { "passthrough=on", "auto, require or off" },
         { "passthrough=of", "auto, require or off" },
+        { "io_uring=", "no value" },
+        { "io_uring=1", "no value" },
         { "comment", "comment=VALUE" },
 };
 
@@ -206,7 +209,7 @@ START_TEST(good_values) {
         g_auto(Options) options;
 
         accept(&options, "nr_regions=1000,huge=advise,noswap,mpol=interleave:0-3,mode=1770,uid=64123,gid=4294967294,"
-                         "pool=/usr/..,passthrough=require");
+                         "pool=/usr/..,passthrough=require,io_uring");
         ck_assert_uint_eq(options.pool.nr_regions, 1000);
         ck_assert_str_eq(options.pool.huge, "advise");
         ck_assert(options.pool.noswap);
@@ -216,6 +219,7 @@ START_TEST(good_values) {
         ck_assert_uint_eq(options.pool.gid, 4294967294);
         ck_assert_str_eq(options.pool.directory, "/");
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_REQUIRE);
+        ck_assert(options.io_uring);
         ck_assert_uint_eq(options.mount->len, 0);
 }
 END_TEST
@@ -417,7 +421,7 @@ END_TEST
 START_TEST(help_names_all_options) {
         static const char *const names[] = { "-f",    "-d",    "--debug", "--help", "--version", "size=", "nr_regions=",
                                              "huge=", "mode=", "noswap",  "mpol=",  "uid=",      "gid=",  "pool=",
-                                             "passthrough=" };
+                                             "passthrough=", "io_uring" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
                 ck_assert_msg(strstr(options_help(), names[i]), "%s is not in the help", names[i]);

@@ -29,7 +29,7 @@ static void start_server(void) {
         place.requests = requests_new(place.ledger, place.registry);
         header->serving = 1;
         header->server = header->restarts + 1;
-        watchdog_begin(place.watchdog);
+        watchdog_begin(place.watchdog, place.channel);
 }
 
 static void lose_server(void) {
@@ -53,7 +53,7 @@ static void set_up(void) {
         place.ledger = ledger_new(NULL);
         registry_free(registry_new(place.ledger, &root, false));
         place.channel = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        place.watchdog = watchdog_new(place.ledger, place.channel, SECONDS);
+        place.watchdog = watchdog_new(place.ledger, SECONDS);
         place.now = 1;
         start_server();
 }
@@ -97,7 +97,7 @@ static void check_explained(const char *words) {
 
 START_TEST(it_looks_often_enough) {
         struct timespec interval = watchdog_interval(place.watchdog);
-        g_autoptr(Watchdog) patient = watchdog_new(place.ledger, place.channel, 3600);
+        g_autoptr(Watchdog) patient = watchdog_new(place.ledger, 3600);
 
         ck_assert_int_eq(interval.tv_sec, 0);
         ck_assert_int_eq(interval.tv_nsec, INTERVAL * 1000);
@@ -249,7 +249,7 @@ END_TEST
 START_TEST(a_server_that_does_not_start_is_seen) {
         lose_server();
         ledger_header(place.ledger)->restarts++;
-        watchdog_begin(place.watchdog);
+        watchdog_begin(place.watchdog, place.channel);
         ck_assert_int_ge(time_until_killed(), PATIENCE);
         check_explained("did not start to serve within 5 seconds");
         start_server();
@@ -315,7 +315,7 @@ START_TEST(others_that_were_in_hand_have_not_hung) {
         ck_assert_int_ne(time_until_killed(), 0);
         watchdog_end(place.watchdog);
         ck_assert_uint_eq(late->hangs, 0);
-        watchdog_begin(place.watchdog);
+        watchdog_begin(place.watchdog, place.channel);
 }
 END_TEST
 
@@ -326,7 +326,7 @@ START_TEST(one_that_ended_at_last_has_not_hung) {
         requests_end(place.requests);
         watchdog_end(place.watchdog);
         ck_assert_uint_eq(slot->hangs, 0);
-        watchdog_begin(place.watchdog);
+        watchdog_begin(place.watchdog, place.channel);
 }
 END_TEST
 
