@@ -122,6 +122,7 @@ void ledger_set(Ledger *ledger, uint64_t *word, uint64_t value) {
         ledger_publish(&room->notes, notes + 1);
         /* Not to be moved before the note. */
         atomic_signal_fence(memory_order_seq_cst);
+        crash_point();
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
@@ -136,13 +137,16 @@ void ledger_set_name(Ledger *ledger, const LedgerNode *node, const char *name) {
 }
 
 void ledger_settle(Ledger *ledger) {
-        ledger_publish(&ledger->room->notes, 0);
+        if (ledger->room->notes)
+                ledger_publish(&ledger->room->notes, 0);
 }
 
 void ledger_recover(Ledger *ledger) {
         Room *room = ledger->room;
 
-        for (uint64_t i = room->notes; i > 0; i--)
+        for (uint64_t i = room->notes; i > 0; i--) {
+                crash_point();
                 *room->log[i - 1].word = room->log[i - 1].before;
+        }
         ledger_settle(ledger);
 }
