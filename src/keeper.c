@@ -223,7 +223,7 @@ static void rest(Keeper *keeper) {
 
 /* Serves until a server has ended as it should. The exit status. */
 static int serve(Keeper *keeper) {
-        const LedgerHeader *header = ledger_header(keeper->ledger);
+        LedgerHeader *header = ledger_header(keeper->ledger);
 
         start_notifier(keeper);
         for (;;) {
@@ -246,6 +246,7 @@ static int serve(Keeper *keeper) {
                 if (header->ending)
                         return EXIT_SUCCESS;
                 keeper->place.previous = status;
+                ledger_publish(&header->restarts, header->restarts + 1);
                 rest(keeper);
         }
 }

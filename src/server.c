@@ -423,7 +423,6 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
         LedgerHeader *header = ledger_header(place->ledger);
         g_autoptr(Server) server = NULL;
 
-        ledger_publish(&header->restarts, header->restarts + 1);
         if (place->background && header->ready)
                 log_to_system(place->log);
         server = server_new(place, error);
