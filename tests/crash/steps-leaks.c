@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-/* How many more slots of nodes than before may have been used: what one case needs at a time is not the same each time. */
+/* How many more slots of nodes than before may have been used: a case does not need as many at a time each time. */
 #define NODES_MORE 8
 
 #define PATIENCE (10 * G_USEC_PER_SEC)
@@ -71,8 +71,8 @@ void leaks_compare(const Leaks *before, const char *of) {
                         return;
                 g_usleep(5000);
         } while (g_get_monotonic_time() < until);
-        ck_abort_msg("%s: descriptors %" PRId64 " before, %" PRId64 " now; regions %" PRId64 ", %" PRId64 "; nodes %" PRId64
-                     ", %" PRId64 "; bytes %" PRId64 ", %" PRId64 "; files %" PRId64 ", %" PRId64,
+        ck_abort_msg("%s: descriptors %" PRId64 " before, %" PRId64 " now; regions %" PRId64 ", %" PRId64
+                     "; nodes %" PRId64 ", %" PRId64 "; bytes %" PRId64 ", %" PRId64 "; files %" PRId64 ", %" PRId64,
                      of, before->descriptors, now.descriptors, before->regions, now.regions, before->nodes, now.nodes,
                      before->bytes, now.bytes, before->files, now.files);
 }

@@ -207,15 +207,6 @@ static bool seize(Tracer *tracer) {
         return good;
 }
 
-bool tracer_may(pid_t server) {
-        Tracer tracer = { .server = server, .threads = g_array_new(FALSE, FALSE, sizeof(pid_t)) };
-        bool good = seize(&tracer);
-
-        let_go(&tracer);
-        g_array_unref(tracer.threads);
-        return good;
-}
-
 static gpointer run_client(gpointer data) {
         Client *client = data;
 

@@ -21,9 +21,6 @@ typedef struct Trace {
         char step[32];   /* the one it died before, for messages */
 } Trace;
 
-/* Whether this process may trace the server. */
-bool tracer_may(pid_t server);
-
 /*
  * Has act called in a thread of its own, and kills the server before the step with that number, the first being 1. Returns
  * when act has returned, and the server, unless it died, has had nothing to do for quiet milliseconds. What act returned.
