@@ -308,7 +308,7 @@ static void rest(Keeper *keeper) {
 
 /* Serves until a server has ended as it should. The exit status. */
 static int serve(Keeper *keeper) {
-        const LedgerHeader *header = ledger_header(keeper->ledger);
+        LedgerHeader *header = ledger_header(keeper->ledger);
 
         start_notifier(keeper);
         for (;;) {
@@ -339,6 +339,7 @@ static int serve(Keeper *keeper) {
                         return EXIT_SUCCESS;
                 if (!refused) {
                         keeper->place.previous = status;
+                        ledger_publish(&header->restarts, header->restarts + 1);
                         rest(keeper);
                 }
                 if ((header->rings || !header->serving) && !renew(keeper))

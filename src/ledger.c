@@ -92,6 +92,7 @@ void ledger_set(Ledger *ledger, uint64_t *word, uint64_t value) {
         ledger_publish(&room->notes, notes + 1);
         /* Not to be moved before the note. */
         atomic_signal_fence(memory_order_seq_cst);
+        crash_point();
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
@@ -106,7 +107,8 @@ void ledger_set_name(Ledger *ledger, const LedgerNode *node, const char *name) {
 }
 
 void ledger_settle(Ledger *ledger) {
-        ledger_publish(&ledger->room->notes, 0);
+        if (ledger->room->notes)
+                ledger_publish(&ledger->room->notes, 0);
 }
 
 /* Whether a note means a word that changes are made of: one in the room, and not of the log itself. */
@@ -126,6 +128,7 @@ void ledger_recover(Ledger *ledger) {
         for (uint64_t i = room->notes; i > 0; i--) {
                 const LedgerNote *note = &room->log[i - 1];
 
+                crash_point();
                 if (is_good(note))
                         *(uint64_t *)(void *)((char *)room + note->offset) = note->before;
                 else

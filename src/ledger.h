@@ -25,6 +25,8 @@
  *   descriptor is noted after it was opened, and closed after the note has been taken back.
  */
 
+#include "crash-point.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -198,6 +200,7 @@ char *ledger_name(const Ledger *ledger, const LedgerNode *node);
 
 /* Stores what makes known all that was stored before. */
 static inline void ledger_publish(uint64_t *word, uint64_t value) {
+        crash_point();
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 

@@ -135,8 +135,8 @@ static bool has_gone(const Pool *pool, Registry *registry, uint64_t parent, cons
         return directory >= 0 && (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_ino != inode);
 }
 
-/* The last name has gone. */
-static void note_over(const Pool *pool, Registry *registry, Ledger *ledger, int fd) {
+/* Some names have gone, and the one by which the node is reached may be one of them; or all have. */
+static void note_loss(const Pool *pool, Registry *registry, Ledger *ledger, int fd) {
         LedgerEnd *end = ledger_end(ledger);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor pin = -1;
@@ -144,9 +144,11 @@ static void note_over(const Pool *pool, Registry *registry, Ledger *ledger, int 
 
         if (pool_identify(pool, fd, &ref, &st) < 0)
                 return;
-        ledger_set_current(ledger, &end->request);
         if (!pool->by_handle && (pin = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
                 registry_unlinked(registry, &ref, &pin);
+        if (st.st_nlink > 0)
+                return;
+        ledger_set_current(ledger, &end->request);
         registry_region_gone(registry, &ref);
         registry_include(registry, end->node, true);
         ledger_set_current(ledger, NULL);
@@ -159,8 +161,8 @@ void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledg
 
         if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 return;
-        if (end->names > 0 && st.st_nlink == 0)
-                note_over(pool, registry, ledger, fd);
+        if (end->names > 0)
+                note_loss(pool, registry, ledger, fd);
         for (uint64_t i = 0; i < end->names; i++)
                 if (has_gone(pool, registry, end->removed[i].parent, end->removed[i].name, st.st_ino))
                         name_gone(data, end->removed[i].parent, end->node, end->removed[i].name);

@@ -1,5 +1,6 @@
 #include "requests.h"
 
+#include "crash-point.h"
 #include "descriptor.h"
 
 #include <string.h>
@@ -145,6 +146,7 @@ void requests_free(Requests *requests) {
 void requests_clear_buffer(void *buffer) {
         Header *header = buffer;
 
+        crash_point();
         __atomic_store_n(&header->length, 0, __ATOMIC_RELEASE);
 }
 

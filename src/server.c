@@ -524,8 +524,6 @@ static bool renew(const ServerPlace *place, GError **error) {
                             g_strerror(-result));
                 return false;
         }
-        if (place->previous)
-                ledger_publish(&header->restarts, header->restarts + 1);
         return true;
 }
 
@@ -542,7 +540,6 @@ static Server *reopen_mount(const ServerPlace *place, GError **error) {
         g_autofree char *killed = place->watchdog ? watchdog_explain(place->watchdog) : NULL;
         g_autoptr(Server) server = NULL;
 
-        ledger_publish(&header->restarts, header->restarts + 1);
         if (place->background && header->ready)
                 log_to_system(place->log);
         if (killed)
