@@ -5,6 +5,12 @@
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+/* Others may change a persisted region's file by its own path. */
+static double attribute_timeout(const Operations *operations, fuse_ino_t id, const struct stat *st) {
+        return registry_source(operations->registry, id) ? 0 : operations_attribute_timeout(operations, st);
+}
 
 static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
         struct stat st;
@@ -12,9 +18,7 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
 
         if (result < 0)
                 return reply_result(req, result);
-        /* Others may change a persisted region's file by its own path. */
-        fuse_reply_attr(req, &st, registry_source(operations_of(req)->registry, id) ?
-                                          0 : operations_attribute_timeout(operations_of(req), &st));
+        fuse_reply_attr(req, &st, attribute_timeout(operations_of(req), id, &st));
 }
 
 void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
@@ -23,6 +27,48 @@ void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fil
         if (fd < 0)
                 return reply_result(req, fd);
         reply_attributes(req, id, fd);
+}
+
+/* When the node was made; false where the pool's file system does not keep that. */
+static bool find_birth(int fd, struct statx_timestamp *birth) {
+        struct statx stx;
+
+        if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &stx) < 0 || !(stx.stx_mask & STATX_BTIME))
+                return false;
+        *birth = stx.stx_btime;
+        return true;
+}
+
+static struct statx_timestamp timestamp_of(struct timespec time) {
+        return (struct statx_timestamp){ .tv_sec = time.tv_sec, .tv_nsec = time.tv_nsec };
+}
+
+/* Asked instead of getattr by who wants to know the birth time. */
+void operation_statx(fuse_req_t req, fuse_ino_t id, int flags, int mask, struct fuse_file_info *file) {
+        const Operations *operations = operations_of(req);
+        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        struct statx stx = { .stx_mask = STATX_BASIC_STATS };
+        struct stat st;
+        int result = fd < 0 ? fd : operations_stat(operations, id, fd, &st);
+
+        if (result < 0)
+                return reply_result(req, result);
+        stx.stx_blksize = st.st_blksize;
+        stx.stx_nlink = st.st_nlink;
+        stx.stx_uid = st.st_uid;
+        stx.stx_gid = st.st_gid;
+        stx.stx_mode = st.st_mode;
+        stx.stx_ino = st.st_ino;
+        stx.stx_size = st.st_size;
+        stx.stx_blocks = st.st_blocks;
+        stx.stx_atime = timestamp_of(st.st_atim);
+        stx.stx_ctime = timestamp_of(st.st_ctim);
+        stx.stx_mtime = timestamp_of(st.st_mtim);
+        stx.stx_rdev_major = major(st.st_rdev);
+        stx.stx_rdev_minor = minor(st.st_rdev);
+        if (find_birth(fd, &stx.stx_btime))
+                stx.stx_mask |= STATX_BTIME;
+        fuse_reply_statx(req, 0, &stx, attribute_timeout(operations, id, &st));
 }
 
 static int set_owner(int fd, const struct stat *wanted, int which) {

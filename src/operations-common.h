@@ -140,6 +140,7 @@ void operation_fsyncdir(fuse_req_t req, fuse_ino_t id, int data_only, struct fus
 
 /* operations-attributes.c */
 void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file);
+void operation_statx(fuse_req_t req, fuse_ino_t id, int flags, int mask, struct fuse_file_info *file);
 void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int which, struct fuse_file_info *file);
 void operation_statfs(fuse_req_t req, fuse_ino_t id);
 

@@ -255,6 +255,7 @@ const struct fuse_lowlevel_ops operations_table = {
         .releasedir = operation_releasedir,
         .fsyncdir = operation_fsyncdir,
         .getattr = operation_getattr,
+        .statx = operation_statx,
         .setattr = operation_setattr,
         .statfs = operation_statfs,
         .setxattr = operation_setxattr,
