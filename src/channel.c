@@ -334,6 +334,16 @@ void channel_unmount(const Channel *channel) {
                 g_warning("cannot unmount %s: %s", mountpoint, complaint);
 }
 
+void channel_unmount_dead(const char *mountpoint) {
+        Channel dead = { .mountpoint = (char *)mountpoint, .fd = -1, .unmounter = -1 };
+        struct stat st;
+
+        learn_mount(&dead, AT_FDCWD, mountpoint, 0);
+
+        if (stat(mountpoint, &st) < 0 && errno == ENOTCONN)
+                channel_unmount(&dead);
+}
+
 void channel_forget(Channel *channel) {
         descriptor_clear(&channel->unmounter);
         g_free(channel->mountpoint);

@@ -39,6 +39,9 @@ char *channel_find(const Channel *channel);
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);
 
+/* Takes away a mount that nobody serves any more; another one is left alone. */
+void channel_unmount_dead(const char *mountpoint);
+
 /* Closes the descriptor, and takes the mount away. */
 void channel_free(Channel *channel);
 

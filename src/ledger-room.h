@@ -29,6 +29,7 @@ typedef struct LedgerRoom {
         _Alignas(4096) LedgerNode nodes[LEDGER_NODES];
         LedgerHandle handles[LEDGER_HANDLES];
         LedgerEnd end;
+        LedgerKeeper keeper;
         LedgerRequest requests[LEDGER_REQUESTS];
         char names[LEDGER_NODES][LEDGER_NAME_SIZE];
         _Alignas(4096) char buffers[LEDGER_BUFFERS][LEDGER_BUFFER_SIZE];

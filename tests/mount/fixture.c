@@ -41,6 +41,11 @@ const char *fixture_program(void) {
         return fixture.program;
 }
 
+void fixture_use_program(const char *path) {
+        free(fixture.program);
+        fixture.program = strdup(path);
+}
+
 const char *fixture_regionctl(void) {
         ck_assert_msg(g_getenv(REGIONCTL), "the environment does not say where " REGIONCTL " is");
         return g_getenv(REGIONCTL);
@@ -67,6 +72,14 @@ pid_t fixture_server(void) {
         ck_assert(g_file_get_contents(path, &status, NULL, NULL));
         ck_assert_msg(strstr(status, parent), "%s is not the daemon's child", text);
         return atoi(text);
+}
+
+void fixture_adopt(pid_t daemon) {
+        fixture.daemon = daemon;
+}
+
+const char *fixture_log_path(void) {
+        return fixture.log;
 }
 
 char *fixture_log(void) {

@@ -28,6 +28,9 @@ Mode fixture_mode(void);
 /* The daemon's program. */
 const char *fixture_program(void);
 
+/* Has this one be started from here on; borrowed. */
+void fixture_use_program(const char *path);
+
 /* regionctl: its path, which is also in the environment as REGIONCTL. */
 const char *fixture_regionctl(void);
 
@@ -52,6 +55,10 @@ char *fixture_log(void);
 
 /* Warnings of this test's daemon that hold words (static) are what the test is about. */
 void fixture_expect(const char *words);
+
+/* The daemon is one that the test has started by itself, with that mountpoint; its log is to go to this file, for appending. */
+void fixture_adopt(pid_t daemon);
+const char *fixture_log_path(void);
 
 /* The process that serves the mount now, a child of the daemon's. */
 pid_t fixture_server(void);
