@@ -37,5 +37,3 @@ typedef struct Hammer Hammer;
 Hammer *hammer_start(int clients);
 uint64_t hammer_stop(Hammer *hammer);
 
-/* The longest that one call took so far, in microseconds; since it was asked last. */
-uint64_t hammer_longest(Hammer *hammer);
