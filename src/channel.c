@@ -336,11 +336,11 @@ void channel_unmount(const Channel *channel) {
 
 void channel_unmount_dead(const char *mountpoint) {
         Channel dead = { .mountpoint = (char *)mountpoint, .fd = -1, .unmounter = -1 };
-        struct stat st;
+        struct statx stx;
 
         learn_mount(&dead, AT_FDCWD, mountpoint, 0);
-
-        if (stat(mountpoint, &st) < 0 && errno == ENOTCONN)
+        /* The kernel may remember what it was told before. */
+        if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 && errno == ENOTCONN)
                 channel_unmount(&dead);
 }
 

@@ -160,6 +160,9 @@ static bool take_over(Keeper *keeper, const Options *options, GError **error) {
         keeper->pool = handover_pool(keeper->ledger);
         keeper->channel = handover_channel(keeper->ledger);
         keeper->notifier = handover_notifier(keeper->ledger, &keeper->notifies);
+        /* That of another run is no child of this process. */
+        if (keeper->given)
+                keeper->notifies = 0;
         if (!(keeper->confinement = confinement_new(false, error)))
                 return false;
         if (options->namespaces && !(keeper->namespaces = namespaces_new(keeper->pool, error)))

@@ -77,6 +77,8 @@ static Ledger *receive(int argc, char **argv, GArray **given) {
                 file = store_receive(given);
         if (file >= 0)
                 ledger = ledger_open(file, &error);
+        else if (manager_is_there()) /* an earlier run of the service was killed, and nothing of it is kept */
+                channel_unmount_dead(argv[argc - 1]);
         if (ledger && !handover_is_whole(ledger)) {
                 g_set_error(&error, G_IO_ERROR, G_IO_ERROR_FAILED, "what another regionfs has left is not whole");
                 g_clear_pointer(&ledger, ledger_free);

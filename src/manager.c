@@ -18,6 +18,10 @@ struct Manager {
         socklen_t length;
 };
 
+bool manager_is_there(void) {
+        return g_getenv(VARIABLE);
+}
+
 Manager *manager_new(void) {
         const char *path = g_getenv(VARIABLE);
         const struct timeval patience = { .tv_sec = PATIENCE };

@@ -10,6 +10,8 @@
 
 typedef struct Manager Manager;
 
+bool manager_is_there(void);
+
 /* NULL: nobody wants to be told. Takes a descriptor until manager_free(). */
 Manager *manager_new(void);
 void manager_free(Manager *manager);

@@ -315,6 +315,23 @@ START_TEST(killed_with_its_server_it_is_taken_up_again) {
         close(unlinked);
         must_read(in_mount("d/c"), "more");
         stop();
+        ck_assert_msg(!has_logged("names that have gone"), "%s", fixture_log());
+}
+END_TEST
+
+START_TEST(a_dead_mount_of_the_service_is_in_nobodys_way) {
+        int status;
+
+        start();
+        must_write(in_mount("a"), "text");
+        must(kill(fixture_server(), SIGSTOP));
+        must(kill(-fixture_daemon(), SIGKILL));
+        eventually(has_ended(&status));
+        empty_store();
+        must_fail(open(in_mount("a"), O_RDONLY), ENOTCONN);
+        start();
+        must_fail(access(in_mount("a"), F_OK), ENOENT);
+        stop();
 }
 END_TEST
 
@@ -388,6 +405,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, clients_wait_for_the_next_run);
         tcase_add_test(tests, restarts_and_upgrades_take_turns);
         tcase_add_test(tests, killed_with_its_server_it_is_taken_up_again);
+        tcase_add_test(tests, a_dead_mount_of_the_service_is_in_nobodys_way);
         tcase_add_test(tests, what_cannot_be_read_is_given_up);
         tcase_add_test(tests, what_the_next_run_cannot_take_is_not_left_behind);
         tcase_add_test(tests, a_manager_that_does_not_answer_leaves_no_mount);
