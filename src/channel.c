@@ -339,8 +339,9 @@ void channel_unmount_dead(const char *mountpoint) {
         struct statx stx;
 
         learn_mount(&dead, AT_FDCWD, mountpoint, 0);
-        /* The kernel may remember what it was told before. */
-        if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 && errno == ENOTCONN)
+        /* The kernel may remember what it was told before. The first to find out can get the second error. */
+        if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 &&
+            (errno == ENOTCONN || errno == ECONNABORTED))
                 channel_unmount(&dead);
 }
 
