@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* For an answer; and for what a server has in hand, which the next one does over again if it takes longer. */
-#define PATIENCE_ANSWER (10 * G_USEC_PER_SEC)
+#define PATIENCE_ANSWER (5 * G_USEC_PER_SEC)
 #define PATIENCE_SERVER (2 * G_USEC_PER_SEC)
 
 /* From a process that has descriptors of its own: that of the system log would be one that servers close. */
