@@ -345,6 +345,17 @@ void channel_unmount(const Channel *channel) {
                 g_warning("cannot unmount %s: %s", mountpoint, complaint);
 }
 
+void channel_unmount_dead(const char *mountpoint) {
+        Channel dead = { .mountpoint = (char *)mountpoint, .fd = -1, .unmounter = -1 };
+        struct statx stx;
+
+        learn_mount(&dead, AT_FDCWD, mountpoint, 0);
+        /* The kernel may remember what it was told before. The first to find out can get the second error. */
+        if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 &&
+            (errno == ENOTCONN || errno == ECONNABORTED))
+                channel_unmount(&dead);
+}
+
 void channel_forget(Channel *channel) {
         descriptor_clear(&channel->unmounter);
         g_free(channel->mountpoint);

@@ -46,6 +46,9 @@ void channel_unmount(const Channel *channel);
  */
 Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error);
 
+/* Takes away a mount that nobody serves any more; another one is left alone. */
+void channel_unmount_dead(const char *mountpoint);
+
 /* Closes the descriptor, and takes the mount away. */
 void channel_free(Channel *channel);
 

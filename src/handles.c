@@ -179,11 +179,11 @@ void handles_drop_directory(Handles *handles, uint64_t id) {
         drop(handles, LEDGER_DIRECTORY, id);
 }
 
-void handles_descriptors(Handles *handles, void (*found)(void *data, int fd), void *data) {
-        uint64_t slots = ledger_header(handles->ledger)->handles;
+void handles_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {
+        uint64_t slots = ledger_header(ledger)->handles;
 
         for (uint64_t number = 0; number < slots; number++) {
-                const LedgerHandle *slot = ledger_handle(handles->ledger, number);
+                const LedgerHandle *slot = ledger_handle(ledger, number);
 
                 if (slot->id)
                         found(data, ledger_descriptor(slot->descriptor));

@@ -30,7 +30,7 @@ uint64_t handles_keep_directory(Handles *handles, int fd);
 int handles_directory(Handles *handles, uint64_t id, Directory **directory);
 void handles_drop_directory(Handles *handles, uint64_t id);
 
-/* Calls back with each descriptor that is kept. Not from several threads. */
-void handles_descriptors(Handles *handles, void (*found)(void *data, int fd), void *data);
+/* Calls back with each descriptor that is kept for that ledger. Not from several threads. */
+void handles_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Handles, handles_free)

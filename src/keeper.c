@@ -3,14 +3,20 @@
 #include "channel.h"
 #include "confinement.h"
 #include "descriptor.h"
+#include "guard.h"
+#include "handover.h"
 #include "ledger.h"
+#include "ledger-mend.h"
 #include "mountpoint.h"
 #include "namespaces.h"
 #include "notifier.h"
+#include "manager.h"
 #include "pool.h"
 #include "region.h"
 #include "renewal.h"
+#include "replacement.h"
 #include "server.h"
+#include "store.h"
 #include "watchdog.h"
 
 #include <errno.h>
@@ -40,15 +46,20 @@ typedef struct Keeper {
         Confinement *confinement; /* owned */
         Background *background; /* borrowed, or NULL: none, or told already */
         bool served;            /* a server has taken requests */
+        Manager *manager;       /* owned, or NULL: no service manager */
+        GArray *given;          /* borrowed: what its store gave (int), or NULL: nothing that is to be taken out of it */
         uint64_t begun;         /* requests, when the last server died */
         gint64 died;            /* when that was: monotonic, microseconds */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
         sigset_t signals;       /* that are waited for */
+        int end;                /* the signal that asks to end, or 0 */
+        Replacement replacement;
 } Keeper;
 
 static void keeper_clear(Keeper *keeper) {
         notifier_free(keeper->notifier);
         watchdog_free(keeper->watchdog);
+        manager_free(keeper->manager);
         channel_free(keeper->channel);
         confinement_free(keeper->confinement);
         ledger_free(keeper->ledger);
@@ -116,7 +127,7 @@ static bool mount(Keeper *keeper, const Options *options, GError **error) {
  * From here on signals are asked for. Not before: reading a large pool takes its time, and may be ended as by default.
  */
 static void take_signals(Keeper *keeper) {
-        static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SERVER_READY };
+        static const int waited_for[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD, SERVER_READY, KEEPER_GIVE };
 
         signal(SIGCHLD, SIG_DFL);
         sigemptyset(&keeper->signals);
@@ -144,6 +155,31 @@ static bool prepare(Keeper *keeper, const Options *options, GError **error) {
         return mount(keeper, options, error);
 }
 
+/* What another keeper has had. */
+static bool take_over(Keeper *keeper, const Options *options, GError **error) {
+        LedgerHeader *header = ledger_header(keeper->ledger);
+        unsigned missing = ledger_mend(keeper->ledger);
+
+        if (missing)
+                g_warning("%u descriptors of the mount's are lost: what was reached by them alone is stale", missing);
+        keeper->pool = handover_pool(keeper->ledger);
+        keeper->channel = handover_channel(keeper->ledger);
+        keeper->notifier = handover_notifier(keeper->ledger, &keeper->notifies);
+        /* That of another run is no child of this process. */
+        if (keeper->given)
+                keeper->notifies = 0;
+        keeper->served = true;
+        /* It was killed together with the keeper that would have counted it. */
+        if (header->server == header->restarts + 1)
+                ledger_publish(&header->restarts, header->restarts + 1);
+        if (!(keeper->confinement = confinement_new(options->io_uring, error)))
+                return false;
+        if (options->namespaces && !(keeper->namespaces = namespaces_new(keeper->pool, error)))
+                return false;
+        take_signals(keeper);
+        return true;
+}
+
 /* In a process that the keeper has started. */
 static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
         g_autoptr(GError) error = NULL;
@@ -158,9 +194,11 @@ static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confi
 static void start_notifier(Keeper *keeper) {
         pid_t process = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
 
-        keeper->notifies = MAX(process, 0);
-        if (process != 0)
+        if (process != 0) {
+                keeper->notifies = MAX(process, 0);
+                handover_note_notifier(keeper->ledger, keeper->notifier, keeper->notifies);
                 return;
+        }
         if (keeper->place.background) {
                 log_to_system(keeper->place.log);
                 background_leave_streams();
@@ -171,30 +209,11 @@ static void start_notifier(Keeper *keeper) {
         _exit(EXIT_SUCCESS);
 }
 
-/* It does not end before it is asked to, unless someone ends it. */
-static void look_after_notifier(Keeper *keeper) {
-        if (keeper->notifies && waitpid(keeper->notifies, NULL, WNOHANG) == keeper->notifies) {
-                keeper->notifies = 0;
-                if (!ledger_header(keeper->ledger)->ending)
-                        start_notifier(keeper);
-        }
-}
-
 /* In the server: the keeper's death is to be told. A keeper that died before this was asked for is told as well. */
 static void watch_keeper(pid_t keeper) {
         prctl(PR_SET_PDEATHSIG, SERVER_ORPHANED);
         if (getppid() != keeper)
                 raise(SERVER_ORPHANED);
-}
-
-/* In the server: those that the keeper alone waits for. */
-static void unblock_own_signals(void) {
-        sigset_t own;
-
-        sigemptyset(&own);
-        sigaddset(&own, SIGCHLD);
-        sigaddset(&own, SERVER_READY);
-        sigprocmask(SIG_UNBLOCK, &own, NULL);
 }
 
 /*
@@ -203,21 +222,32 @@ static void unblock_own_signals(void) {
  * be run, for the sake of other threads, of which there are none.
  */
 static pid_t start_server(Keeper *keeper) {
-        pid_t parent = getpid();
-        pid_t server = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+        pid_t server;
         int status;
 
+        keeper->place.keeper = getpid();
+        server = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
         if (server != 0)
                 return server;
         /* Those that both take stay blocked all the time: one that came in between would be the server's death. */
         server_block_signals();
-        unblock_own_signals();
-        watch_keeper(parent);
+        watch_keeper(keeper->place.keeper);
         status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
-        if (getppid() != parent)
+        if (getppid() != keeper->place.keeper)
                 keeper_clear(keeper);
         exit(status);
+}
+
+/* The service manager is not to know less than it did: a failure is for it to find. */
+static void tell_manager(Keeper *keeper) {
+        if (!keeper->manager || !ledger_header(keeper->ledger)->ready)
+                return;
+        store_keep(keeper->manager, keeper->ledger);
+        if (keeper->given)
+                store_forget(keeper->manager, keeper->ledger, keeper->given);
+        keeper->given = NULL;
+        manager_tell(keeper->manager, "READY=1\nSTATUS=The mount answers.", -1);
 }
 
 /* Once a server says that the mount answers. */
@@ -228,33 +258,100 @@ static void tell_ready(Keeper *keeper) {
         background_ready(g_steal_pointer(&keeper->background));
 }
 
-/* -1: the watchdog is to look. */
-static int wait_for_signal(const Keeper *keeper) {
-        struct timespec interval;
+/* -1: it is time to look at the replacement, or for the watchdog to look. */
+static int wait_for_signal(const Keeper *keeper, siginfo_t *signal) {
+        int64_t patience = replacement_patience(&keeper->replacement);
+        struct timespec time = { patience / G_USEC_PER_SEC, patience % G_USEC_PER_SEC * 1000 };
 
-        if (!keeper->watchdog)
-                return sigwaitinfo(&keeper->signals, NULL);
-        interval = watchdog_interval(keeper->watchdog);
-        return sigtimedwait(&keeper->signals, NULL, &interval);
+        if (keeper->watchdog) {
+                struct timespec interval = watchdog_interval(keeper->watchdog);
+
+                if (patience < 0 || interval.tv_sec < time.tv_sec ||
+                    (interval.tv_sec == time.tv_sec && interval.tv_nsec < time.tv_nsec))
+                        time = interval;
+                return sigtimedwait(&keeper->signals, signal, &time);
+        }
+        return patience < 0 ? sigwaitinfo(&keeper->signals, signal) : sigtimedwait(&keeper->signals, signal, &time);
+}
+
+/* It does not end before it is asked to, unless someone ends it. */
+static void look_after_notifier(Keeper *keeper, pid_t ended) {
+        if (ended != keeper->notifies)
+                return;
+        keeper->notifies = 0;
+        if (!ledger_header(keeper->ledger)->ending)
+                start_notifier(keeper);
+}
+
+/* Whether the server is among the children that have ended; *status is how, as of waitpid(2). */
+static bool reap(Keeper *keeper, pid_t server, int *status) {
+        bool dead = false;
+        int how;
+
+        for (pid_t child; (child = waitpid(-1, &how, WNOHANG)) > 0;) {
+                if (child != server) {
+                        replacement_take_end(&keeper->replacement, child, how);
+                        look_after_notifier(keeper, child);
+                } else {
+                        *status = how;
+                        dead = true;
+                }
+        }
+        return dead;
+}
+
+static void end(Keeper *keeper, pid_t server, int signal) {
+        keeper->end = signal;
+        if (keeper->manager)
+                manager_tell(keeper->manager, "STOPPING=1", -1);
+        kill(server, signal);
+}
+
+/* A terminal that has gone asks to end. */
+static void take_hangup(Keeper *keeper, pid_t server, const siginfo_t *signal) {
+        if (signal->si_code == SI_KERNEL)
+                end(keeper, server, SIGTERM);
+        else
+                replacement_begin(&keeper->replacement, false);
+}
+
+/* Without a service manager nobody would go on. */
+static void take_give(Keeper *keeper) {
+        if (keeper->manager)
+                replacement_begin(&keeper->replacement, true);
 }
 
 /* Until the server has died; returns how, as of waitpid(2). */
 static int wait_for_server(Keeper *keeper, pid_t server) {
-        int signal, status;
+        siginfo_t signal;
+        int status = 0;
 
         for (;;) {
-                signal = wait_for_signal(keeper);
+                switch (wait_for_signal(keeper, &signal)) {
+                case SIGCHLD:
+                        if (reap(keeper, server, &status))
+                                return status;
+                        break;
+                case SERVER_READY:
+                        guard_dismiss(keeper->ledger);
+                        tell_manager(keeper);
+                        tell_ready(keeper);
+                        break;
+                case SIGHUP:
+                        take_hangup(keeper, server, &signal);
+                        break;
+                case KEEPER_GIVE:
+                        take_give(keeper);
+                        break;
+                case SIGTERM:
+                case SIGINT:
+                        end(keeper, server, signal.si_signo);
+                        break;
+                }
                 if (keeper->watchdog && watchdog_look(keeper->watchdog, g_get_monotonic_time()))
                         kill(server, SIGKILL);
-                if (signal == SIGCHLD) {
-                        if (waitpid(server, &status, WNOHANG) == server)
-                                return status;
-                        look_after_notifier(keeper);
-                } else if (signal == SERVER_READY) {
-                        tell_ready(keeper);
-                } else if (signal > 0) {
-                        kill(server, signal);
-                }
+                if (ledger_header(keeper->ledger)->ready)
+                        replacement_look(&keeper->replacement, server);
         }
 }
 
@@ -265,6 +362,17 @@ static void exchange_notifier(Keeper *keeper) {
                 waitpid(keeper->notifies, NULL, 0);
         }
         start_notifier(keeper);
+}
+
+/* The service manager keeps what the mount lives by. */
+static void exchange_stored(const Keeper *keeper, int old) {
+        g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(int));
+
+        if (!keeper->manager)
+                return;
+        g_array_append_val(gone, old);
+        store_keep(keeper->manager, keeper->ledger);
+        store_forget(keeper->manager, keeper->ledger, gone);
 }
 
 static void exchange_descriptor(GArray *descriptors, int old, int new) {
@@ -290,8 +398,16 @@ static bool renew(Keeper *keeper) {
                 return false;
         }
         exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);
+        handover_note(keeper->ledger, keeper->channel, keeper->pool, options, keeper->replacement.successor->path);
+        exchange_stored(keeper, old);
         exchange_notifier(keeper);
         return true;
+}
+
+/* The program that this one has replaced may do better, if it waits for that. */
+static void give_back(const Keeper *keeper) {
+        if (guard_is_posted(keeper->ledger))
+                _exit(EXIT_FAILURE);
 }
 
 /* A server that dies before it takes a request would be started again and again without end. */
@@ -302,26 +418,65 @@ static void rest(Keeper *keeper) {
         keeper->in_vain = begun == keeper->begun && now - keeper->died < VAIN ? keeper->in_vain + 1 : 0;
         keeper->begun = begun;
         keeper->died = now;
-        if (keeper->in_vain >= IN_VAIN)
-                g_usleep(REST);
+        if (keeper->in_vain < IN_VAIN)
+                return;
+        give_back(keeper);
+        g_usleep(REST);
+}
+
+/* Ends, with the mount in the store of the service manager. Returns where that fails. */
+static void give(Keeper *keeper) {
+        int result;
+
+        /* The next run starts its own. */
+        if (keeper->notifies)
+                kill(keeper->notifies, SIGKILL);
+        handover_note_notifier(keeper->ledger, keeper->notifier, 0);
+        result = store_give(keeper->manager, keeper->ledger);
+        if (result == 0)
+                _exit(EXIT_SUCCESS);
+        replacement_fail(&keeper->replacement, "the service manager does not keep the mount: %s", g_strerror(-result));
+}
+
+/*
+ * Becomes the program that was asked. Returns where that fails, in one process or another: then a server of this program
+ * goes on.
+ */
+static void hand_over(Keeper *keeper) {
+        const char *path = keeper->replacement.successor->path;
+
+        if (keeper->replacement.to_store)
+                return give(keeper);
+        if (guard_post(keeper->ledger)) {
+                replacement_fail(&keeper->replacement, "%s has died before it could go on", path);
+                return;
+        }
+        handover_prepare(keeper->ledger);
+        successor_become(keeper->replacement.successor);
+        replacement_fail(&keeper->replacement, "cannot run %s: %s", path, g_strerror(errno));
+        handover_cancel();
+        guard_dismiss(keeper->ledger);
 }
 
 /* Serves until a server has ended as it should. The exit status. */
 static int serve(Keeper *keeper) {
         LedgerHeader *header = ledger_header(keeper->ledger);
 
-        start_notifier(keeper);
+        if (!keeper->notifies)
+                start_notifier(keeper);
         for (;;) {
                 pid_t server = start_server(keeper);
                 bool refused;
                 int status;
 
                 if (server < 0) {
+                        give_back(keeper);
                         g_printerr("regionfs: cannot start a server: %s\n", g_strerror(errno));
                         return EXIT_FAILURE;
                 }
                 if (keeper->watchdog)
                         watchdog_begin(keeper->watchdog, keeper->channel->fd);
+                replacement_restarted(&keeper->replacement);
                 status = wait_for_server(keeper, server);
                 if (keeper->watchdog)
                         watchdog_end(keeper->watchdog);
@@ -329,30 +484,48 @@ static int serve(Keeper *keeper) {
                 if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS) {
                         /* It has taken the mount away. */
                         g_clear_pointer(&keeper->channel, channel_forget);
+                        guard_dismiss(keeper->ledger);
                         return EXIT_SUCCESS;
                 }
                 keeper->served |= header->serving;
                 refused = header->rings && header->ringless;
                 if (!refused && (!keeper->served || (!header->ready && WIFEXITED(status))))
                         return EXIT_FAILURE;
-                if (header->ending)
+                if (header->ending) {
+                        guard_dismiss(keeper->ledger);
                         return EXIT_SUCCESS;
+                }
                 if (!refused) {
                         keeper->place.previous = status;
                         ledger_publish(&header->restarts, header->restarts + 1);
-                        rest(keeper);
                 }
                 if ((header->rings || !header->serving) && !renew(keeper))
                         return EXIT_FAILURE;
+                /* It may have died before it saw that; or another image is to. */
+                if (keeper->end)
+                        raise(keeper->end);
+                if (keeper->replacement.yielding)
+                        hand_over(keeper);
+                if (!refused)
+                        rest(keeper);
         }
 }
 
-int keeper_run(const Options *options, Log *log, Background *background) {
+int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Log *log,
+               Background *background) {
         g_autoptr(GError) error = NULL;
-        g_auto(Keeper) keeper = { .background = background };
+        g_auto(Keeper) keeper = {
+                .ledger = ledger,
+                .background = background,
+                .manager = manager_new(),
+                .given = given,
+                .replacement = { .successor = successor, .log = log },
+        };
 
-        if (!prepare(&keeper, options, &error)) {
+        if (!(ledger ? take_over(&keeper, options, &error) : prepare(&keeper, options, &error))) {
                 g_printerr("regionfs: %s\n", error->message);
+                if (ledger)
+                        give_back(&keeper);
                 return EXIT_FAILURE;
         }
         /* From here on nothing is made that takes more than serving. */
@@ -363,18 +536,21 @@ int keeper_run(const Options *options, Log *log, Background *background) {
         /* Not to keep any directory busy. */
         if (background && chdir("/") < 0)
                 g_warning("cannot leave the working directory: %s", g_strerror(errno));
+        if (!ledger)
+                handover_note(keeper.ledger, keeper.channel, keeper.pool, options, successor->path);
         if (options->watchdog)
                 keeper.watchdog = watchdog_new(keeper.ledger, options->watchdog);
         keeper.place = (ServerPlace){
                 .options = options,
                 .log = log,
-                .background = background,
+                .background = !options->foreground,
                 .pool = keeper.pool,
                 .namespaces = keeper.namespaces,
                 .ledger = keeper.ledger,
                 .channel = keeper.channel,
                 .notifier = keeper.notifier,
-                .descriptors = server_descriptors_open(),
+                .descriptors = ledger ? handover_descriptors(ledger) : server_descriptors_open(),
+                .previous = SERVER_YIELDED << 8,
                 .watchdog = keeper.watchdog,
         };
         return serve(&keeper);

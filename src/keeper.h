@@ -14,11 +14,22 @@
  */
 
 #include "background.h"
+#include "ledger.h"
 #include "log.h"
 #include "options.h"
+#include "successor.h"
+
+#include <signal.h>
+
+#define KEEPER_GIVE SIGUSR2
 
 /*
  * Mounts and serves until the mount has ended. The program's exit status; what went wrong at the start has been said on
- * stderr. background (borrowed, or NULL) is told when the mount answers.
+ * stderr. background (borrowed, or NULL) is told when the mount answers. SIGHUP has successor go on with the mount;
+ * KEEPER_GIVE has the next run of the service do so, and ends this one.
+ *
+ * With a ledger (taken over, or NULL) that was handed over: goes on with the mount of that. given (int; borrowed, or NULL) is
+ * what has come from the store of the service manager.
  */
-int keeper_run(const Options *options, Log *log, Background *background);
+int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Log *log,
+               Background *background);

@@ -26,6 +26,7 @@ typedef struct LedgerRoom {
         LedgerHeader header;
         uint64_t notes; /* of the log that are in force */
         LedgerNote log[LEDGER_NOTES];
+        LedgerKeeper keeper;
         _Alignas(4096) LedgerNode nodes[LEDGER_NODES];
         LedgerHandle handles[LEDGER_HANDLES];
         LedgerEnd end;

@@ -8,16 +8,45 @@
 
 G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LEDGER_NOTES / 2);
 
-Ledger *ledger_new(GError **error) {
-        /* A file, as for anonymous memory the kernel may want to see all of the room paid for at once. */
-        auto_descriptor file = memfd_create("regionfs-ledger", MFD_CLOEXEC);
-        void *room = MAP_FAILED;
+/*
+ * To be raised whenever a word gets another meaning, and whenever something else is settled with the kernel by its first
+ * request (operations_table's init), which the next program repeats for itself alone. Sizes need not be thought of.
+ */
+#define FORMAT 1
+
+uint64_t ledger_format(void) {
+        static const uint64_t parts[] = {
+                FORMAT,
+                sizeof(LedgerHeader),
+                sizeof(LedgerNode),
+                sizeof(LedgerHandle),
+                sizeof(LedgerEnd),
+                sizeof(LedgerKeeper),
+                sizeof(LedgerRequest),
+                sizeof(LedgerRoom),
+                offsetof(LedgerRoom, notes),
+                offsetof(LedgerRoom, nodes),
+                offsetof(LedgerRoom, end),
+                offsetof(LedgerRoom, keeper),
+                offsetof(LedgerRoom, requests),
+                offsetof(LedgerRoom, names),
+                offsetof(LedgerRoom, buffers),
+        };
+        uint64_t format = 0;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+                format = (format ^ parts[i]) * UINT64_C(0x100000001b3);
+        return format;
+}
+
+/* Takes over the file in any case. */
+static Ledger *map(int file, GError **error) {
+        auto_descriptor owned = file;
+        void *room = mmap(NULL, sizeof(LedgerRoom), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
         Ledger *ledger;
 
-        if (file >= 0 && ftruncate(file, sizeof(LedgerRoom)) == 0)
-                room = mmap(NULL, sizeof(LedgerRoom), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
         if (room == MAP_FAILED) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot map the ledger: %s",
                             g_strerror(errno));
                 return NULL;
         }
@@ -25,12 +54,44 @@ Ledger *ledger_new(GError **error) {
         madvise(room, sizeof(LedgerRoom), MADV_DONTDUMP);
         ledger = g_new0(Ledger, 1);
         ledger->room = room;
-        ledger->file = descriptor_steal(&file);
+        ledger->file = descriptor_steal(&owned);
         if (pthread_key_create(&ledger->current, NULL) != 0)
                 g_error("cannot tell threads apart");
+        return ledger;
+}
+
+Ledger *ledger_new(GError **error) {
+        /* A file, as for anonymous memory the kernel may want to see all of the room paid for at once. */
+        auto_descriptor file = memfd_create("regionfs-ledger", MFD_CLOEXEC);
+        Ledger *ledger;
+
+        if (file < 0 || ftruncate(file, sizeof(LedgerRoom)) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
+                            g_strerror(errno));
+                return NULL;
+        }
+        ledger = map(descriptor_steal(&file), error);
+        if (!ledger)
+                return NULL;
+        ledger->room->header.format = ledger_format();
         ledger->room->header.next_node = 1;
         ledger->room->header.next_handle = 1;
         return ledger;
+}
+
+Ledger *ledger_open(int file, GError **error) {
+        auto_descriptor owned = file;
+        uint64_t format = 0;
+
+        G_STATIC_ASSERT(offsetof(LedgerRoom, header.format) == 0);
+        if (pread(file, &format, sizeof(format), 0) != sizeof(format) || format != ledger_format()) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_SUPPORTED,
+                            "this regionfs (%s) cannot read what another one has left: it is of format %" G_GINT64_MODIFIER
+                            "x, not %" G_GINT64_MODIFIER "x",
+                            REGIONFS_VERSION, format, ledger_format());
+                return NULL;
+        }
+        return map(descriptor_steal(&owned), error);
 }
 
 void ledger_free(Ledger *ledger) {
@@ -64,6 +125,14 @@ LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number) {
 
 LedgerEnd *ledger_end(const Ledger *ledger) {
         return &ledger->room->end;
+}
+
+LedgerKeeper *ledger_keeper(const Ledger *ledger) {
+        return &ledger->room->keeper;
+}
+
+int ledger_file(const Ledger *ledger) {
+        return ledger->file;
 }
 
 void *ledger_buffer(const Ledger *ledger, uint64_t number) {

@@ -28,6 +28,7 @@
 #include "crash-point.h"
 
 #include <glib.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,6 +39,7 @@ typedef struct Ledger Ledger;
 
 /* What concerns the whole mount. */
 typedef struct LedgerHeader {
+        uint64_t format;      /* as of ledger_format(), of the program that made it */
         uint64_t next_node;   /* id */
         uint64_t next_handle; /* id */
         uint64_t regions;     /* how many the pool holds */
@@ -165,6 +167,27 @@ typedef struct LedgerEnd {
         LedgerRequest request; /* what is counted meanwhile */
 } LedgerEnd;
 
+/* What a keeper has, for the program that takes its place: see handover.h. Descriptors as of ledger_note_descriptor(). */
+typedef struct LedgerKeeper {
+        uint64_t channel;
+        uint64_t mount_id;
+        uint64_t mount_unique;
+        uint64_t device;
+        uint64_t unmounter;
+        uint64_t pool;
+        uint64_t pool_mount;
+        uint64_t pool_kind;
+        uint64_t pool_by_handle;
+        uint64_t namespaces;       /* there are some */
+        uint64_t notifier[2];      /* as of notifier_descriptors() */
+        uint64_t notifies;         /* its process; 0: none */
+        uint64_t guard;            /* a process; see guard.h */
+        uint64_t guard_state;      /* what has become of it */
+        char mountpoint[PATH_MAX];
+        char pool_path[PATH_MAX];  /* empty: none */
+        char program[PATH_MAX];
+} LedgerKeeper;
+
 /* How many there is room for. */
 #define LEDGER_REQUESTS 4096
 
@@ -178,6 +201,18 @@ typedef struct LedgerEnd {
 Ledger *ledger_new(GError **error);
 void ledger_free(Ledger *ledger);
 
+/*
+ * The one whose memory the descriptor is, which is taken over: with all that another program has left in it. NULL with error
+ * where it is none, or of another format, and the descriptor is closed.
+ */
+Ledger *ledger_open(int file, GError **error);
+
+/* The descriptor of its memory; its own. */
+int ledger_file(const Ledger *ledger);
+
+/* A number that programs share which can read one another's ledgers. */
+uint64_t ledger_format(void);
+
 LedgerHeader *ledger_header(const Ledger *ledger);
 
 /* The slot with a number; those up to the header's nodes and handles have been used. The process ends if there is none. */
@@ -187,6 +222,8 @@ LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number);
 LedgerRequest *ledger_request(const Ledger *ledger, uint64_t number);
 
 LedgerEnd *ledger_end(const Ledger *ledger);
+
+LedgerKeeper *ledger_keeper(const Ledger *ledger);
 
 /* Where a thread of the server receives: what had arrived when it died is there. */
 void *ledger_buffer(const Ledger *ledger, uint64_t number);

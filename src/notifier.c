@@ -39,8 +39,20 @@ typedef struct Message {
         char name[NAME_MAX + 1];
 } Message;
 
+Notifier *notifier_open(const int ends[2]) {
+        Notifier *notifier = g_new0(Notifier, 1);
+
+        notifier->ours = ends[0];
+        notifier->theirs = ends[1];
+        return notifier;
+}
+
+void notifier_descriptors(const Notifier *notifier, int ends[2]) {
+        ends[0] = notifier->ours;
+        ends[1] = notifier->theirs;
+}
+
 Notifier *notifier_new(GError **error) {
-        Notifier *notifier;
         int ends[2];
 
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -48,10 +60,7 @@ Notifier *notifier_new(GError **error) {
                             g_strerror(errno));
                 return NULL;
         }
-        notifier = g_new0(Notifier, 1);
-        notifier->ours = ends[0];
-        notifier->theirs = ends[1];
-        return notifier;
+        return notifier_open(ends);
 }
 
 void notifier_free(Notifier *notifier) {

@@ -21,6 +21,10 @@ typedef struct Notifier Notifier;
 Notifier *notifier_new(GError **error);
 void notifier_free(Notifier *notifier);
 
+/* The ends of the socket, its own; and one on such ends, which are taken over: with what had been told and not passed on. */
+void notifier_descriptors(const Notifier *notifier, int ends[2]);
+Notifier *notifier_open(const int ends[2]);
+
 /* Passes on what is told over channel, a descriptor of /dev/fuse, until it is asked to end. For a process of its own. */
 void notifier_run(Notifier *notifier, int channel);
 

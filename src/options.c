@@ -154,10 +154,10 @@ static bool parse_gid(Options *options, const char *value, GError **error) {
 static bool parse_pool(Options *options, const char *value, GError **error) {
         struct stat st;
 
-        if (stat(value, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (!options->again && (stat(value, &st) < 0 || !S_ISDIR(st.st_mode)))
                 return refuse(error, "pool", value, "it takes an existing directory");
         g_free(options->pool.directory);
-        options->pool.directory = realpath(value, NULL);
+        options->pool.directory = options->again ? strdup(value) : realpath(value, NULL);
         return options->pool.directory || refuse(error, "pool", value, g_strerror(errno));
 }
 
@@ -381,6 +381,8 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
                                                                "the MOUNTPOINT is missing");
                 return false;
         }
+        if (options->again)
+                return true;
         options->mountpoint = realpath(given, NULL);
         if (!options->mountpoint || stat(options->mountpoint, &st) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount on %s: %s", given,
@@ -399,7 +401,7 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
 static void say_nothing(enum fuse_log_level level, const char *format, va_list arguments) {
 }
 
-bool options_parse(Options *options, int argc, char **argv, GError **error) {
+static bool parse(Options *options, const char *mountpoint, int argc, char **argv, GError **error) {
         g_autoptr(GPtrArray) arguments = g_ptr_array_new();
         struct fuse_args given = FUSE_ARGS_INIT(argc, argv);
         g_autoptr(GError) local = NULL;
@@ -407,6 +409,8 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         bool good;
 
         *options = (Options){
+                .mountpoint = mountpoint ? strdup(mountpoint) : NULL,
+                .again = mountpoint,
                 .pool = POOL_SETTINGS_INIT,
                 .lifetime = -1,
                 .allocation = -1,
@@ -430,6 +434,14 @@ bool options_parse(Options *options, int argc, char **argv, GError **error) {
         g_propagate_error(error, g_steal_pointer(&local));
         options_clear(options);
         return false;
+}
+
+bool options_parse(Options *options, int argc, char **argv, GError **error) {
+        return parse(options, NULL, argc, argv, error);
+}
+
+bool options_parse_again(Options *options, const char *mountpoint, int argc, char **argv, GError **error) {
+        return parse(options, mountpoint, argc, argv, error);
 }
 
 void options_clear(Options *options) {

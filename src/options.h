@@ -19,6 +19,7 @@ typedef struct Options {
         unsigned max_threads;  /* 0: unset */
         unsigned watchdog;     /* seconds; 0: none */
         bool help, version;    /* asked for: there may be no mountpoint then */
+        bool again;            /* as of options_parse_again() */
         OptionsPassthrough passthrough;
         bool namespaces;
         bool io_uring;         /* where it can be had */
@@ -29,6 +30,12 @@ typedef struct Options {
 
 /* error is a sentence that names the option and what is allowed. */
 bool options_parse(Options *options, int argc, char **argv, GError **error);
+
+/*
+ * The same for a mount that is there already, on that mountpoint: no path is looked at, as nobody may answer, and paths may be
+ * of another working directory.
+ */
+bool options_parse_again(Options *options, const char *mountpoint, int argc, char **argv, GError **error);
 void options_clear(Options *options);
 
 /* The text of --help; static. */

@@ -105,11 +105,11 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         return ids;
 }
 
-void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data) {
-        uint64_t slots = ledger_header(registry->ledger)->nodes;
+void registry_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {
+        uint64_t slots = ledger_header(ledger)->nodes;
 
         for (uint64_t number = 0; number < slots; number++) {
-                const LedgerNode *slot = ledger_node(registry->ledger, number);
+                const LedgerNode *slot = ledger_node(ledger, number);
 
                 if (slot->id && slot->descriptor)
                         found(data, ledger_descriptor(slot->descriptor));

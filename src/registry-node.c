@@ -109,5 +109,5 @@ void node_set_source(Ledger *ledger, Node *node, Source *source) {
 }
 
 bool node_lacks_source(const Node *node) {
-        return node->kept->source_kind == SOURCE_LOST && !node->source;
+        return node->kept->source_kind && !node->source;
 }

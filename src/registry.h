@@ -168,8 +168,8 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt);
 /* Whether a node has, or a request is about to give up, that backing id. Not from several threads. */
 bool registry_has_backing(Registry *registry, int backing_id);
 
-/* Calls back with each descriptor that nodes keep open. Not from several threads. */
-void registry_descriptors(Registry *registry, void (*found)(void *data, int fd), void *data);
+/* Calls back with each descriptor that nodes of that ledger keep open. Not from several threads. */
+void registry_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
 
 /* How often a dead server has been replaced. */
 uint64_t registry_restarts(Registry *registry);

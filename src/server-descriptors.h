@@ -9,11 +9,11 @@
 typedef bool (*ServerDescriptorsFound)(void *data, int fd);
 
 /*
- * Closes all but the keeper's, the registry's, the handles' and the requests', and one more (or -1). found, unless it is NULL, is asked
+ * Closes all but the keeper's, those of the ledger's nodes, handles and requests, and one more (or -1). found, unless it is NULL, is asked
  * about each of them before.
  */
-void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, Registry *registry, Handles *handles,
-                              int one_more, ServerDescriptorsFound found, void *data);
+void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, int one_more,
+                              ServerDescriptorsFound found, void *data);
 
 /* Closes all but the keeper's and one more (or -1). */
 void server_descriptors_close_others(const GArray *keepers, int one_more);

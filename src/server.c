@@ -268,7 +268,7 @@ static bool start(Server *server, GError **error) {
         return true;
 }
 
-/* Whether the mount works. Told to the keeper, unless it is known. */
+/* Whether the mount works, which is known where it did once. Told to the keeper. */
 static bool try_mount(const Server *server, GError **error) {
         LedgerHeader *header = ledger_header(server->place->ledger);
         const char *mountpoint = server->place->channel->mountpoint;
@@ -279,12 +279,10 @@ static bool try_mount(const Server *server, GError **error) {
                             mountpoint, g_strerror(-result));
                 return false;
         }
-        if (header->ready)
-                return true;
-        if (server->place->background)
+        if (!header->ready && server->place->background)
                 log_to_system(server->place->log);
         ledger_publish(&header->ready, 1);
-        kill(getppid(), SERVER_READY);
+        kill(server->place->keeper, SERVER_READY);
         return true;
 }
 
@@ -310,7 +308,7 @@ static void give_reserve(Server *server) {
                 descriptor_clear(&server->reserve[i]);
 }
 
-static const int signals_taken[] = { SIGTERM, SIGINT, SIGHUP, SERVER_ORPHANED };
+static const int signals_taken[] = { SIGTERM, SIGINT, SERVER_YIELD, SERVER_ORPHANED };
 
 static void fill_signals(sigset_t *signals) {
         sigemptyset(signals);
@@ -322,7 +320,7 @@ void server_block_signals(void) {
         sigset_t signals;
 
         fill_signals(&signals);
-        sigprocmask(SIG_BLOCK, &signals, NULL);
+        sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
 static bool take_signals(Server *server, GError **error) {
@@ -367,8 +365,8 @@ static bool take_stock(Server *server, GError **error) {
         if (server->follows) {
                 const LedgerHeader *header = ledger_header(place->ledger);
 
-                server_descriptors_sweep(place->descriptors, place->ledger, server->registry, server->handles,
-                                         ledger_descriptor(header->reports), header->reports ? take_stray : NULL, server);
+                server_descriptors_sweep(place->descriptors, place->ledger, ledger_descriptor(header->reports),
+                                         header->reports ? take_stray : NULL, server);
         }
         server->requests = requests_new(place->ledger, server->registry);
         ledger_tell_damage(place->ledger);
@@ -421,38 +419,69 @@ static void write_back(const Server *server) {
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));
 }
 
-/* Until it is time to end; whether a signal says so. */
-static bool wait_for_end(const Server *server) {
+/* Why it is time to end. */
+typedef enum End {
+        GOES_ON,
+        MOUNT_ENDED,
+        ASKED_TO_END,
+        ASKED_TO_YIELD,
+} End;
+
+static End take_signal(const Server *server) {
+        struct signalfd_siginfo signal;
+
+        if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
+                return GOES_ON;
+        switch (signal.ssi_signo) {
+        case SERVER_ORPHANED:
+                if (getppid() == server->place->keeper)
+                        return GOES_ON;
+                g_warning("the keeper has died: this server goes on, but will not be replaced when it dies");
+                return GOES_ON;
+        case SERVER_YIELD:
+                /* From anyone else, such as a terminal that has gone, it is the keeper's to take. */
+                return signal.ssi_pid == (uint32_t)server->place->keeper ? ASKED_TO_YIELD : GOES_ON;
+        default:
+                return ASKED_TO_END;
+        }
+}
+
+/* Until it is time to end. */
+static End wait_for_end(const Server *server) {
         struct pollfd sources[] = {
                 { .fd = server->signals, .events = POLLIN },
                 { .fd = workers_ended(server->workers), .events = POLLIN },
         };
-        struct signalfd_siginfo signal;
         bool settled = !server->follows;
+        End end = GOES_ON;
 
-        for (;;) {
+        while (end == GOES_ON) {
                 int found = poll(sources, G_N_ELEMENTS(sources), settled ? -1 : SETTLING_MS);
 
                 if (found == 0)
                         settled = requests_give_up(server->requests);
                 if (found <= 0)
                         continue;
-                if (!sources[0].revents)
-                        return false;
-                if (read(server->signals, &signal, sizeof(signal)) != sizeof(signal))
-                        continue;
-                if (signal.ssi_signo != SERVER_ORPHANED)
-                        return true;
-                g_warning("the keeper has died: this server goes on, but will not be replaced when it dies");
+                end = sources[0].revents ? take_signal(server) : MOUNT_ENDED;
         }
+        return end;
+}
+
+/* What threads have in hand is finished; what waits for the kernel, or for regions' ends, is left as by a server that dies. */
+static G_NORETURN void yield(Server *server) {
+        g_info("this server makes way for another one");
+        workers_free(server->workers);
+        _exit(SERVER_YIELDED);
 }
 
 static void run(Server *server) {
-        bool asked = wait_for_end(server);
+        End end = wait_for_end(server);
 
+        if (end == ASKED_TO_YIELD)
+                yield(server);
         /* A server that dies from here on is not replaced: the keeper takes the mount away. */
         ledger_publish(&ledger_header(server->place->ledger)->ending, 1);
-        if (!asked)
+        if (end == MOUNT_ENDED)
                 return;
         g_info("a signal asks to end");
         give_reserve(server);
@@ -531,6 +560,8 @@ static void tell_previous(const ServerPlace *place, const char *consequence) {
         if (WIFSIGNALED(place->previous))
                 g_message("the server died by signal %d (%s): %s", WTERMSIG(place->previous),
                           strsignal(WTERMSIG(place->previous)), consequence);
+        else if (WEXITSTATUS(place->previous) == SERVER_YIELDED)
+                g_message("the server has made way to one of regionfs %s: %s", REGIONFS_VERSION, consequence);
         else
                 g_message("the server ended unexpectedly (status %d): %s", WEXITSTATUS(place->previous), consequence);
 }

@@ -14,6 +14,7 @@
 
 /* Where a server finds what its keeper has made. All of it is borrowed. */
 typedef struct ServerPlace {
+        pid_t keeper;
         const Options *options;
         Log *log;
         bool background; /* logs to the system once the mount answers */
@@ -23,19 +24,23 @@ typedef struct ServerPlace {
         Channel *channel;
         const Notifier *notifier;
         GArray *descriptors; /* int: those of the keeper */
-        int previous;        /* how the server before died, as of waitpid(2) */
+        int previous;        /* how the server before died, as of waitpid(2); of one of another image: by SERVER_YIELDED */
         Watchdog *watchdog;  /* the keeper's, which knows why it killed that; NULL: none */
 } ServerPlace;
 
-/* Signals: from the server to the keeper, the mount answers; to the server, the keeper has died. */
+/* Signals: from the server to the keeper, the mount answers; to the server, the keeper has died, or asks it to make way. */
 #define SERVER_READY SIGUSR1
 #define SERVER_ORPHANED SIGUSR2
+#define SERVER_YIELD SIGHUP
 
-/* Blocks the signals that the server asks for; before there are threads. */
+/* The exit status of one that has made way: the mount is there. */
+#define SERVER_YIELDED 92
+
+/* Blocks the signals that the server asks for, and no others; before there are threads. One that has come stays pending. */
 void server_block_signals(void);
 
 /*
- * Serves until SIGTERM, SIGINT or SIGHUP comes, or the mount is taken away; takes it away. The process's exit status: what
+ * Serves until SIGTERM or SIGINT comes, or the mount is taken away; takes it away. Or until the keeper asks it to make way. The process's exit status: what
  * went wrong at the start has been said on stderr.
  *
  * What the ledger holds of a dead server goes on where that died.

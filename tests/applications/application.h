@@ -51,13 +51,3 @@ pid_t application_start_killing(unsigned pause_ms);
 /* No longer; fails unless servers were killed while the clients were at work, and replaced. */
 void application_end_killing(pid_t killer);
 
-/* For what happens in another process; fails after a minute. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 6000, "%s does not come true", #condition);                            \
-                        g_usleep(10000);                                                                               \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END

@@ -8,17 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 2000, "%s does not come true", #condition);                            \
-                        g_usleep(5000);                                                                                \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
 /* The server dies; returns when it is dead. */
 static inline void crash(int signal) {
         pid_t server = fixture_server();

@@ -138,7 +138,7 @@ START_TEST(the_data_path_needs_no_server) {
         view = mmap(NULL, 1024 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         ck_assert_ptr_ne(view, MAP_FAILED);
         ck_assert_int_eq(pwrite(fd, "x", 1, 0), 1);
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         began = g_get_monotonic_time();
         for (int i = 0; i < 1024; i++) {
                 char byte = i;

@@ -12,17 +12,6 @@
 
 #define PAGE 4096
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 2000, "%s does not come true", #condition);                            \
-                        g_usleep(5000);                                                                                \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
 /* What a request gets that the dead server had, or that comes to the dead mount. */
 static bool is_dead(int error) {
         return error == ENOTCONN || error == ECONNABORTED || error == ECANCELED;
@@ -99,20 +88,12 @@ static void create(void *data) {
         ck_assert_msg(open(in_mount(name), O_RDWR | O_CREAT, 0600) < 0 && is_dead(errno), "%s", g_strerror(errno));
 }
 
-static bool is_stopped(pid_t process) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/status", process);
-        g_autofree char *status = NULL;
-
-        return g_file_get_contents(path, &status, NULL, NULL) && strstr(status, "State:\tT");
-}
-
 START_TEST(a_client_that_waits_gets_an_error) {
         pid_t server = fixture_server(), clients[16];
         gint64 begin;
 
         must_write(in_mount("a"), "text");
-        must(kill(server, SIGSTOP));
-        eventually(is_stopped(server));
+        stop_process(server);
         for (size_t i = 0; i < G_N_ELEMENTS(clients); i++)
                 clients[i] = start_process(i % 2 ? create : look, NULL);
         g_usleep(300000);
@@ -233,7 +214,7 @@ START_TEST(a_lifetime_ends_whose_client_has_died_with_the_server) {
         client = start_process(use, NULL);
         eventually(has_value(in_mount("left"), REGIONFS_ATTRIBUTE_HANDLES, "1"));
         server = fixture_server();
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         must(kill(client, SIGKILL));
         must(waitpid(client, NULL, 0));
         must(kill(server, SIGKILL));

@@ -66,7 +66,7 @@ START_TEST(a_stopped_server_is_replaced_when_it_is_needed) {
 
         /* What is released behind our back is a request as well. */
         g_usleep(G_USEC_PER_SEC / 2);
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         g_usleep(3 * SECONDS * G_USEC_PER_SEC);
         /* Nobody needed it. */
         ck_assert(is_stopped(server));
@@ -86,7 +86,7 @@ START_TEST(one_that_goes_on_in_time_is_not) {
         pid_t server = fixture_server(), client;
         int wanted = 0;
 
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         client = start_process(set_length, &wanted);
         g_usleep(SECONDS * G_USEC_PER_SEC / 3);
         must(kill(server, SIGCONT));
@@ -235,7 +235,7 @@ START_TEST(without_it_servers_may_hang) {
         must_read(in_mount("a"), "te");
         ck_assert_int_eq(fixture_server(), server);
 
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         client = start_process(set_length, &wanted);
         g_usleep(3 * SECONDS * G_USEC_PER_SEC);
         ck_assert(is_stopped(server));

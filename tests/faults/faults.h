@@ -6,17 +6,6 @@
 
 #include <stdlib.h>
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 2000, "%s does not come true", #condition);                            \
-                        g_usleep(5000);                                                                                \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
 /* The command that runs what follows it on a kernel that lacks something: see without.c. To be freed. */
 static inline char *on_a_kernel_without(const char *rules) {
         ck_assert_msg(g_getenv("WITHOUT"), "the environment does not say where WITHOUT is");

@@ -64,7 +64,7 @@ static void stop_under_data(bool killed) {
         view = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         ck_assert_ptr_ne(view, MAP_FAILED);
         ck_assert_int_eq(pwrite(fd, "x", 1, 0), 1);
-        must(kill(server, SIGSTOP));
+        stop_process(server);
         client = start_process(change_names, NULL);
         longest = use_data(fd, view, &calls);
         ck_assert_msg(longest < DELAY, "a call took %d µs", (int)longest);
@@ -98,7 +98,7 @@ START_TEST(a_server_dies_while_the_keeper_is_stopped) {
         must_write(in_mount("a"), "text");
         fd = must_open(in_mount("a"), O_RDWR, 0);
         server = fixture_server();
-        must(kill(fixture_daemon(), SIGSTOP));
+        stop_process(fixture_daemon());
         must(kill(server, SIGKILL));
         client = start_process(change_names, NULL);
         g_usleep(300000);
@@ -198,7 +198,7 @@ START_TEST(clients_are_killed_while_the_server_is_stopped) {
         must_write(in_mount("a"), "text");
         for (int round = 0; round < 5; round++) {
                 server = fixture_server();
-                must(kill(server, SIGSTOP));
+                stop_process(server);
                 for (size_t i = 0; i < G_N_ELEMENTS(clients); i++)
                         clients[i] = start_process(open_and_make, NULL);
                 g_usleep(50000);

@@ -281,8 +281,7 @@ static void begin(Next *next) {
         next->registry = registry_new(ledger, &root, !pool->by_handle);
         pool_ref_clear(&root);
         next->handles = handles_new(ledger);
-        server_descriptors_sweep(keepers, ledger, next->registry, next->handles, ledger_descriptor(header->reports), NULL,
-                                 NULL);
+        server_descriptors_sweep(keepers, ledger, ledger_descriptor(header->reports), NULL, NULL);
         next->requests = requests_new(ledger, next->registry);
         ledger_tell_damage(ledger);
 }

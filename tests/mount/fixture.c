@@ -48,6 +48,11 @@ const char *fixture_program(void) {
         return fixture.program;
 }
 
+void fixture_use_program(const char *path) {
+        free(fixture.program);
+        fixture.program = strdup(path);
+}
+
 const char *fixture_regionctl(void) {
         ck_assert_msg(g_getenv(REGIONCTL), "the environment does not say where " REGIONCTL " is");
         return g_getenv(REGIONCTL);
@@ -74,6 +79,14 @@ pid_t fixture_server(void) {
         ck_assert(g_file_get_contents(path, &status, NULL, NULL));
         ck_assert_msg(strstr(status, parent), "%s is not the daemon's child", text);
         return atoi(text);
+}
+
+void fixture_adopt(pid_t daemon) {
+        fixture.daemon = daemon;
+}
+
+const char *fixture_log_path(void) {
+        return fixture.log;
 }
 
 char *fixture_log(void) {
@@ -266,6 +279,27 @@ void end_process(pid_t process) {
 
 void run_process(Body body, void *data) {
         end_process(start_process(body, data));
+}
+
+static bool is_stopped(pid_t process) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/task", process);
+        GDir *threads = g_dir_open(path, 0, NULL);
+        bool stopped = threads;
+        const char *thread;
+
+        while (threads && (thread = g_dir_read_name(threads))) {
+                g_autofree char *of_thread = g_build_filename(path, thread, "status", NULL), *status = NULL;
+
+                stopped &= g_file_get_contents(of_thread, &status, NULL, NULL) && strstr(status, "State:\tT");
+        }
+        if (threads)
+                g_dir_close(threads);
+        return stopped;
+}
+
+void stop_process(pid_t process) {
+        must(kill(process, SIGSTOP));
+        eventually(is_stopped(process));
 }
 
 int run_command(char **said, const char *format, ...) {

@@ -29,6 +29,9 @@ bool fixture_over_uring(void);
 /* The daemon's program. */
 const char *fixture_program(void);
 
+/* Has this one be started from here on; borrowed. */
+void fixture_use_program(const char *path);
+
 /* regionctl: its path, which is also in the environment as REGIONCTL. */
 const char *fixture_regionctl(void);
 
@@ -53,6 +56,10 @@ char *fixture_log(void);
 
 /* Warnings of this test's daemon that hold words (static) are what the test is about. */
 void fixture_expect(const char *words);
+
+/* The daemon is one that the test has started by itself, with that mountpoint; its log is to go to this file, for appending. */
+void fixture_adopt(pid_t daemon);
+const char *fixture_log_path(void);
 
 /* The process that serves the mount now, a child of the daemon's. */
 pid_t fixture_server(void);
@@ -85,6 +92,9 @@ pid_t start_process(Body body, void *data);
 void end_process(pid_t process);
 void run_process(Body body, void *data);
 
+/* Stops a process (SIGSTOP): returns when all of its threads are stopped. */
+void stop_process(pid_t process);
+
 /* A shell command: its exit status, and what it printed (to be freed) if said is not NULL. */
 int run_command(char **said, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -93,6 +103,17 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
 
 /* Adds a test case with a mount for each of the tests. */
 TCase *add_case(Suite *suite, const char *name);
+
+/* For what happens in another process; fails after a minute. */
+#define eventually(condition)                                                                                          \
+        G_STMT_START {                                                                                                 \
+                int waits = 0;                                                                                         \
+                while (!(condition)) {                                                                                 \
+                        ck_assert_msg(waits++ < 12000, "%s does not come true", #condition);                           \
+                        g_usleep(5000);                                                                                \
+                }                                                                                                      \
+        }                                                                                                              \
+        G_STMT_END
 
 /* Fails with the errno's name where a call that returns -1 does. */
 #define must(call)                                                                                                     \

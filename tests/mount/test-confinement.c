@@ -19,17 +19,6 @@
 
 #define WAITS 500
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < WAITS, "%s does not come true", #condition);                           \
-                        g_usleep(20000);                                                                               \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
 /* A line of /proc/PID[/task/TID]/status as a number. */
 static uint64_t status(const char *directory, const char *name, int base) {
         g_autofree char *path = g_build_filename(directory, "status", NULL);
@@ -144,7 +133,7 @@ START_TEST(killed_with_all_its_processes_a_users_daemon_leaves_no_mount) {
         begin_to_kill();
         server = fixture_server();
         /* Stopped, it cannot go on, nor put another in the place of the server. */
-        must(kill(fixture_daemon(), SIGSTOP));
+        stop_process(fixture_daemon());
         must(kill(server, SIGKILL));
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
@@ -194,7 +183,7 @@ START_TEST(a_mount_that_somebody_goes_on_with_stays) {
         begin_to_kill();
         server = fixture_server();
         channel = share_channel(server);
-        must(kill(fixture_daemon(), SIGSTOP));
+        stop_process(fixture_daemon());
         must(kill(server, SIGKILL));
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
@@ -214,8 +203,8 @@ START_TEST(a_mount_that_is_not_the_daemons_stays) {
         begin_to_kill();
         first = fixture_daemon();
         server = fixture_server();
-        must(kill(first, SIGSTOP));
-        must(kill(server, SIGSTOP));
+        stop_process(first);
+        stop_process(server);
         ck_assert_int_eq(run_command(&said, "fusermount3 -u -z %s && %s %s", fixture_mountpoint(), fixture_program(),
                                      fixture_mountpoint()), 0);
         must_write(in_mount("b"), "another");

@@ -16,17 +16,6 @@ static bool alive(pid_t process) {
         return run_command(NULL, "grep -q '^State:.[^ZX]' /proc/%d/status 2>/dev/null", process) == 0;
 }
 
-/* For what happens in another process; fails after ten seconds. */
-#define eventually(condition)                                                                                          \
-        G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 200, "%s does not come true", #condition);                             \
-                        g_usleep(50000);                                                                               \
-                }                                                                                                      \
-        }                                                                                                              \
-        G_STMT_END
-
 /* The pools that this user's daemons have now; those that were there when the test began. */
 static char *pools_before;
 

@@ -315,7 +315,7 @@ START_TEST(ends_while_it_reads) {
         make_three();
         begin(&session, "0.1");
         expect(&session, "NAME", "aaa");
-        must(kill(fixture_daemon(), SIGSTOP));
+        stop_process(fixture_daemon());
         /* By now it reads. */
         g_usleep(500000);
         begun = g_get_monotonic_time();

@@ -344,11 +344,11 @@ START_TEST(the_keepers_descriptors_stay_its_own) {
         ledger_audit(ledger, keepers);
         registry = registry_new(ledger, NULL, true);
         handles = handles_new(ledger);
-        registry_descriptors(registry, add, &fd);
-        handles_descriptors(handles, add, &fd);
+        registry_descriptors(ledger, add, &fd);
+        handles_descriptors(ledger, add, &fd);
         requests_descriptors(ledger, add, &fd);
         ck_assert_uint_eq(header->reports, 0);
-        server_descriptors_sweep(keepers, ledger, registry, handles, -1, NULL, NULL);
+        server_descriptors_sweep(keepers, ledger, -1, NULL, NULL);
         ck_assert(unit_is_open(fd) && unit_is_open(ledger->file) && !unit_is_open(stray));
         registry_free(registry);
         handles_free(handles);

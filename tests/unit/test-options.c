@@ -428,6 +428,20 @@ START_TEST(help_names_all_options) {
 }
 END_TEST
 
+/* Nobody may answer on the mountpoint, and paths may be of another directory. */
+START_TEST(no_path_is_looked_at_again) {
+        char *given[] = { (char *)"regionfs", (char *)"-o", (char *)"pool=not/there,max_threads=3", (char *)"nor/this", NULL };
+        g_auto(Options) options = { 0 };
+        g_autoptr(GError) error = NULL;
+
+        ck_assert(!options_parse(&options, 4, given, NULL));
+        ck_assert_msg(options_parse_again(&options, "/known", 4, given, &error), "%s", error ? error->message : "");
+        ck_assert_str_eq(options.mountpoint, "/known");
+        ck_assert_str_eq(options.pool.directory, "not/there");
+        ck_assert_uint_eq(options.max_threads, 3);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("options");
         TCase *tcase;
@@ -459,5 +473,6 @@ int main(void) {
         tcase_add_test(tcase, mountpoint_is_made_absolute);
         tcase_add_test(tcase, source_may_come_first);
         tcase_add_test(tcase, bad_mountpoints_are_refused);
+        tcase_add_test(tcase, no_path_is_looked_at_again);
         return unit_main(suite);
 }

@@ -1,0 +1,130 @@
+#include "store.h"
+
+#include "handover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX "regionfs-"
+#define LEDGER "ledger-"
+
+/* sd_listen_fds(3) */
+#define FIRST 3
+
+typedef struct Giving {
+        const Manager *manager;
+        const Ledger *ledger;
+        int result;
+} Giving;
+
+static void put(void *data, int fd) {
+        Giving *giving = data;
+        char lines[96];
+
+        if (fd < 0 || giving->result < 0)
+                return;
+        /* The store would drop those that are ready for reading an error. */
+        g_snprintf(lines, sizeof(lines), "FDSTORE=1\nFDPOLL=0\nFDNAME=" PREFIX "%s%d",
+                   fd == ledger_file(giving->ledger) ? LEDGER : "", fd);
+        giving->result = manager_tell(giving->manager, lines, fd);
+}
+
+int store_keep(const Manager *manager, const Ledger *ledger) {
+        Giving giving = { .manager = manager, .ledger = ledger };
+
+        handover_lasting(ledger, put, &giving);
+        return giving.result;
+}
+
+int store_give(const Manager *manager, const Ledger *ledger) {
+        Giving giving = { .manager = manager, .ledger = ledger };
+
+        handover_lasting(ledger, put, &giving);
+        handover_named(ledger, put, &giving);
+        return giving.result < 0 ? giving.result : manager_wait(manager);
+}
+
+bool store_is_given(void) {
+        const char *process = g_getenv("LISTEN_PID"), *names = g_getenv("LISTEN_FDNAMES");
+
+        return process && names && atoi(process) == getpid() && strstr(names, PREFIX LEDGER);
+}
+
+/* The number that a name holds, or -1. */
+static int number_of(const char *name) {
+        guint64 number;
+
+        if (!g_str_has_prefix(name, PREFIX))
+                return -1;
+        name += strlen(PREFIX);
+        if (g_str_has_prefix(name, LEDGER))
+                name += strlen(LEDGER);
+        return g_ascii_string_to_unsigned(name, 10, FIRST, 1 << 30, &number, NULL) ? (int)number : -1;
+}
+
+int store_receive(GArray **given) {
+        g_auto(GStrv) names = g_strsplit(g_getenv("LISTEN_FDNAMES"), ":", -1);
+        g_autoptr(GArray) aside = g_array_new(FALSE, FALSE, sizeof(int));
+        int highest = FIRST + g_strv_length(names), ledger = -1;
+
+        *given = g_array_new(FALSE, FALSE, sizeof(int));
+        for (unsigned i = 0; names[i]; i++)
+                highest = MAX(highest, number_of(names[i]));
+        /* Out of one another's way first. */
+        for (unsigned i = 0; names[i]; i++) {
+                int fd = fcntl(FIRST + i, F_DUPFD, highest + 1);
+
+                close(FIRST + i);
+                g_array_append_val(aside, fd);
+        }
+        for (unsigned i = 0; names[i]; i++) {
+                int fd = g_array_index(aside, int, i), number = number_of(names[i]);
+
+                if (fd < 0)
+                        continue;
+                if (number >= 0 && dup2(fd, number) == number) {
+                        g_array_append_val(*given, number);
+                        if (g_str_has_prefix(names[i], PREFIX LEDGER))
+                                ledger = number;
+                }
+                close(fd);
+        }
+        g_unsetenv("LISTEN_PID");
+        g_unsetenv("LISTEN_FDS");
+        g_unsetenv("LISTEN_FDNAMES");
+        return ledger;
+}
+
+typedef struct Search {
+        int fd;
+        bool found;
+} Search;
+
+static void compare(void *data, int fd) {
+        Search *search = data;
+
+        search->found |= fd == search->fd;
+}
+
+int store_forget(const Manager *manager, const Ledger *ledger, const GArray *given) {
+        int result = 0;
+
+        for (guint i = 0; i < given->len && result == 0; i++) {
+                Search search = { .fd = g_array_index(given, int, i) };
+                char lines[96];
+
+                if (ledger)
+                        handover_lasting(ledger, compare, &search);
+                if (search.found)
+                        continue;
+                g_snprintf(lines, sizeof(lines), "FDSTOREREMOVE=1\nFDNAME=" PREFIX "%d", search.fd);
+                result = manager_tell(manager, lines, -1);
+                g_snprintf(lines, sizeof(lines), "FDSTOREREMOVE=1\nFDNAME=" PREFIX LEDGER "%d", search.fd);
+                if (!ledger && result == 0)
+                        result = manager_tell(manager, lines, -1);
+        }
+        return result;
+}

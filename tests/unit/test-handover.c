@@ -1,0 +1,84 @@
+/* What another program finds: a ledger by its descriptor, and what of its descriptors has not come with it. */
+#include "ledger-mend.h"
+#include "ledger.h"
+
+#include "unit.h"
+
+#include <sys/mman.h>
+
+START_TEST(a_ledger_is_found_again_by_its_descriptor) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL), again = NULL;
+
+        ledger_header(ledger)->regions = 7;
+        ledger_node(ledger, 3)->id = 4;
+        ledger_set(ledger, &ledger_header(ledger)->regions, 8);
+        again = ledger_open(fcntl(ledger_file(ledger), F_DUPFD_CLOEXEC, 0), NULL);
+        ck_assert_ptr_nonnull(again);
+        ck_assert_uint_eq(ledger_node(again, 3)->id, 4);
+        /* At another address. */
+        ck_assert_ptr_ne(ledger_header(again), ledger_header(ledger));
+        ledger_recover(again);
+        ck_assert_uint_eq(ledger_header(ledger)->regions, 7);
+}
+END_TEST
+
+START_TEST(what_is_none_of_ours_is_refused) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(GError) error = NULL, none = NULL;
+        unsigned before = unit_descriptors();
+
+        ledger_header(ledger)->format++;
+        ck_assert_ptr_null(ledger_open(fcntl(ledger_file(ledger), F_DUPFD_CLOEXEC, 0), &error));
+        ck_assert_msg(strstr(error->message, "cannot read what another one has left"), "%s", error->message);
+        ck_assert_ptr_null(ledger_open(memfd_create("empty", MFD_CLOEXEC), &none));
+        ck_assert_uint_eq(unit_descriptors(), before);
+}
+END_TEST
+
+START_TEST(what_is_missing_is_taken_out) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        int open = fcntl(ledger_file(ledger), F_DUPFD_CLOEXEC, 100), missing = 99;
+        LedgerHeader *header = ledger_header(ledger);
+
+        header->nodes = header->handles = header->requests = 3;
+        header->reports = ledger_note_descriptor(open);
+        /* By descriptor alone; by handle as well; nothing missing. */
+        *ledger_node(ledger, 0) = (LedgerNode){ .id = 1, .inode = 5, .descriptor = ledger_note_descriptor(missing) };
+        *ledger_node(ledger, 1) = (LedgerNode){
+                .id = 2, .inode = 5, .handle_size = 8, .descriptor = ledger_note_descriptor(missing),
+                .source = ledger_note_descriptor(missing), .source_kind = 1
+        };
+        *ledger_node(ledger, 2) = (LedgerNode){ .id = 3, .inode = 5, .descriptor = ledger_note_descriptor(open) };
+        *ledger_handle(ledger, 0) = (LedgerHandle){ .id = 1, .descriptor = ledger_note_descriptor(missing) };
+        *ledger_handle(ledger, 1) = (LedgerHandle){ .id = 2, .descriptor = ledger_note_descriptor(open) };
+        ledger_request(ledger, 0)->unique = 9;
+        ledger_request(ledger, 0)->descriptor[1] = ledger_note_descriptor(missing);
+        /* A free one has none. */
+        ledger_request(ledger, 1)->descriptor[0] = ledger_note_descriptor(missing);
+
+        ck_assert_uint_eq(ledger_mend(ledger), 5);
+        ck_assert_int_eq(ledger_descriptor(header->reports), open);
+        ck_assert_uint_eq(ledger_node(ledger, 0)->descriptor, 0);
+        ck_assert_uint_ne(ledger_node(ledger, 0)->inode, 5);
+        ck_assert_str_eq(ledger_name(ledger, ledger_node(ledger, 0)), ".");
+        ck_assert_uint_eq(ledger_node(ledger, 1)->descriptor, 0);
+        ck_assert_uint_eq(ledger_node(ledger, 1)->source, 0);
+        ck_assert_uint_eq(ledger_node(ledger, 1)->inode, 5);
+        ck_assert_int_eq(ledger_descriptor(ledger_node(ledger, 2)->descriptor), open);
+        ck_assert_uint_eq(ledger_handle(ledger, 0)->id, 0);
+        ck_assert_uint_eq(ledger_handle(ledger, 1)->id, 2);
+        ck_assert_uint_eq(ledger_request(ledger, 0)->descriptor[1], 0);
+        ck_assert_uint_eq(ledger_mend(ledger), 0);
+        close(open);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("handover");
+        TCase *tcase = unit_case(suite, "handover");
+
+        tcase_add_test(tcase, a_ledger_is_found_again_by_its_descriptor);
+        tcase_add_test(tcase, what_is_none_of_ours_is_refused);
+        tcase_add_test(tcase, what_is_missing_is_taken_out);
+        return unit_main(suite);
+}
