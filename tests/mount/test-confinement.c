@@ -17,7 +17,6 @@
          BIT(CAP_SETGID))
 #define OF_THE_KEEPER (BIT(CAP_SYS_ADMIN) | BIT(CAP_DAC_READ_SEARCH))
 
-#define WAITS 500
 
 /* A line of /proc/PID[/task/TID]/status as a number. */
 static uint64_t status(const char *directory, const char *name, int base) {
