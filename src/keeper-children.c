@@ -1,0 +1,94 @@
+/* The processes that the keeper starts. */
+#include "keeper-parts.h"
+
+#include "handover.h"
+
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* In a process that the keeper has started. */
+static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
+        g_autoptr(GError) error = NULL;
+
+        if (enter(keeper->confinement, &error))
+                return true;
+        g_printerr("regionfs: %s\n", error->message);
+        return false;
+}
+
+/* With the signals blocked that end the program, as it is to end after the server. */
+void keeper_start_notifier(Keeper *keeper) {
+        pid_t process = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+
+        if (process != 0) {
+                keeper->notifies = MAX(process, 0);
+                handover_note_notifier(keeper->ledger, keeper->notifier, keeper->notifies);
+                return;
+        }
+        if (keeper->place.background) {
+                log_to_system(keeper->place.log);
+                background_leave_streams();
+        }
+        if (!confine(keeper, confinement_enter_notifier))
+                _exit(EXIT_FAILURE);
+        notifier_run(keeper->notifier, keeper->channel->fd);
+        _exit(EXIT_SUCCESS);
+}
+
+/* In the server: the keeper's death is to be told. A keeper that died before this was asked for is told as well. */
+static void watch_keeper(pid_t keeper) {
+        prctl(PR_SET_PDEATHSIG, SERVER_ORPHANED);
+        if (getppid() != keeper)
+                raise(SERVER_ORPHANED);
+}
+
+/*
+ * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
+ * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
+ * be run, for the sake of other threads, of which there are none.
+ */
+pid_t keeper_start_server(Keeper *keeper) {
+        pid_t server;
+        int status;
+
+        keeper->place.keeper = getpid();
+        server = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+        if (server != 0)
+                return server;
+        /* Those that both take stay blocked all the time: one that came in between would be the server's death. */
+        server_block_signals();
+        watch_keeper(keeper->place.keeper);
+        status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
+        /* Nobody else is left to remove it. */
+        if (getppid() != keeper->place.keeper)
+                keeper_clear(keeper);
+        exit(status);
+}
+
+/* It does not end before it is asked to, unless someone ends it. */
+static void look_after_notifier(Keeper *keeper, pid_t ended) {
+        if (ended != keeper->notifies)
+                return;
+        keeper->notifies = 0;
+        if (!ledger_header(keeper->ledger)->ending)
+                keeper_start_notifier(keeper);
+}
+
+bool keeper_reap(Keeper *keeper, pid_t server, int *status) {
+        bool dead = false;
+        int how;
+
+        for (pid_t child; (child = waitpid(-1, &how, WNOHANG)) > 0;) {
+                if (child != server) {
+                        replacement_take_end(&keeper->replacement, child, how);
+                        look_after_notifier(keeper, child);
+                } else {
+                        *status = how;
+                        dead = true;
+                }
+        }
+        return dead;
+}

@@ -1,0 +1,61 @@
+#pragma once
+
+/* What the rooms of the keeper share. For keeper*.c alone. */
+
+#include "confinement.h"
+#include "keeper.h"
+#include "manager.h"
+#include "notifier.h"
+#include "replacement.h"
+#include "server.h"
+
+#include <signal.h>
+
+typedef struct Keeper {
+        ServerPlace place;
+        Pool *pool;             /* owned; place borrows this and what follows */
+        Namespaces *namespaces; /* owned; NULL: none */
+        Ledger *ledger;         /* owned */
+        Channel *channel;       /* owned */
+        Notifier *notifier;     /* owned */
+        pid_t notifies;         /* the notifier's process; 0: none */
+        Watchdog *watchdog;     /* owned; NULL: none */
+        Confinement *confinement; /* owned */
+        Background *background; /* borrowed, or NULL: none, or told already */
+        bool served;            /* a server has taken requests */
+        Manager *manager;       /* owned, or NULL: no service manager */
+        GArray *given;          /* borrowed: what its store gave (int), or NULL: nothing that is to be taken out of it */
+        uint64_t begun;         /* requests, when the last server died */
+        gint64 died;            /* when that was: monotonic, microseconds */
+        unsigned in_vain;       /* servers that died one after the other without having taken one */
+        sigset_t signals;       /* that are waited for */
+        int end;                /* the signal that asks to end, or 0 */
+        Replacement replacement;
+} Keeper;
+
+void keeper_clear(Keeper *keeper);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Keeper, keeper_clear)
+
+/* keeper-start.c: makes all that the keeper owns, the mount last; or finds it in the ledger, as another keeper has left it. */
+bool keeper_prepare(Keeper *keeper, const Options *options, GError **error);
+bool keeper_take_over(Keeper *keeper, const Options *options, GError **error);
+
+/* keeper-children.c: the process, or -1 with errno. */
+pid_t keeper_start_server(Keeper *keeper);
+void keeper_start_notifier(Keeper *keeper);
+
+/* Takes note of children that have ended. Whether the server is one of them: *status is how, as of waitpid(2). */
+bool keeper_reap(Keeper *keeper, pid_t server, int *status);
+
+/*
+ * keeper-change.c, when no server runs. Mounts afresh, after a server that took the connection with it; see renewal.h. Whether
+ * that went well.
+ */
+bool keeper_renew(Keeper *keeper);
+
+/* Does not return if another program waits for this one to fail. */
+void keeper_give_back(const Keeper *keeper);
+
+/* Becomes the program that was asked, or leaves the mount to the service manager. Returns where that fails. */
+void keeper_hand_over(Keeper *keeper);
