@@ -414,6 +414,10 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
                 fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user|uring\n", argv[0]);
                 return 2;
         }
+        /* Whoever runs the tests in the background may have them ignored, which all that is started here would inherit. */
+        signal(SIGHUP, SIG_DFL);
+        signal(SIGINT, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
         fixture.program = realpath(argv[1], NULL);
         fixture.over_uring = g_str_equal(argv[2], "uring");
         fixture.mode = g_str_equal(argv[2], "cached") ? MODE_CACHED :

@@ -40,8 +40,6 @@ static G_NORETURN void run_regionctl(const char *delay) {
         setpgid(0, 0);
         tcsetpgrp(STDIN_FILENO, getpid());
         signal(SIGTTOU, SIG_DFL);
-        /* Whoever runs the tests in the background may have it ignored. */
-        signal(SIGHUP, SIG_DFL);
         execl(fixture_regionctl(), "regionctl", "top", "--delay", delay, path, NULL);
         _exit(127);
 }
