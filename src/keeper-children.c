@@ -1,13 +1,21 @@
 /* The processes that the keeper starts. */
 #include "keeper-parts.h"
 
+#include "descriptor.h"
 #include "handover.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* In thousandths of the memory that there is. */
+#define OOM_SCORE_OF_SERVERS 50
+
+#define ROOM_FOR_THE_NEXT (1024 * 1024) /* bytes */
 
 /* In a process that the keeper has started. */
 static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
@@ -46,6 +54,26 @@ static void watch_keeper(pid_t keeper) {
 }
 
 /*
+ * In the server: where memory runs out, in a control group above all, it is killed before the keeper is, which differs little
+ * from it otherwise. It can be replaced. More than that little would have it killed before whoever takes the memory.
+ *
+ * It also takes some memory that it does not need. What clients store goes on growing until there is none; so whatever a server
+ * has more than the one before is there for the next one to start with, and not for regions: else the keeper would be the one
+ * who asks for what is not there.
+ */
+static void step_before_keeper(void) {
+        auto_descriptor file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+        char text[16] = "";
+
+        mmap(NULL, ROOM_FOR_THE_NEXT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (file < 0 || pread(file, text, sizeof(text) - 1, 0) <= 0)
+                return;
+        g_snprintf(text, sizeof(text), "%d", MIN(atoi(text) + OOM_SCORE_OF_SERVERS, 1000));
+        if (pwrite(file, text, strlen(text), 0) < 0)
+                g_info("servers are not killed before the keeper where memory runs out: %s", g_strerror(errno));
+}
+
+/*
  * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
  * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
  * be run, for the sake of other threads, of which there are none.
@@ -61,6 +89,7 @@ pid_t keeper_start_server(Keeper *keeper) {
         /* Those that both take stay blocked all the time: one that came in between would be the server's death. */
         server_block_signals();
         watch_keeper(keeper->place.keeper);
+        step_before_keeper();
         status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
         if (getppid() != keeper->place.keeper)

@@ -11,6 +11,9 @@
 #define LIMIT (16 * MIB)
 #define WRITTEN 64
 
+/* What the daemon's may have: it starts with less, and cannot hold what is written. */
+#define LIMIT_OF_DAEMON (48 * MIB)
+
 /* Where groups are made, and the file of the limit: version 2 or 1. NULL: memory cannot be limited here. */
 static const char *find_groups(const char **limit) {
         g_autofree char *controllers = NULL;
@@ -25,28 +28,38 @@ static const char *find_groups(const char **limit) {
         return NULL;
 }
 
-static char *make_group(void) {
+static void set_limit(const char *group, int64_t bytes) {
+        const char *limit;
+        g_autofree char *file = NULL, *text = g_strdup_printf("%" G_GINT64_FORMAT, bytes);
+
+        find_groups(&limit);
+        file = g_build_filename(group, limit, NULL);
+        must_write(file, text);
+}
+
+static char *make_group(int64_t bytes) {
         const char *limit, *groups = find_groups(&limit);
         char *group = g_strdup_printf("%s/regionfs-test-%d", groups, getpid());
-        g_autofree char *file = g_build_filename(group, limit, NULL), *bytes = g_strdup_printf("%d", LIMIT);
 
         must(mkdir(group, 0755));
-        must_write(file, bytes);
+        set_limit(group, bytes);
         return group;
 }
 
+/* In a group, or where it is (NULL). */
 static void write_much(void *data) {
-        g_autofree char *procs = g_build_filename(data, "cgroup.procs", NULL), *zeros = g_malloc0(MIB);
+        g_autofree char *procs = data ? g_build_filename(data, "cgroup.procs", NULL) : NULL, *zeros = g_malloc0(MIB);
         int fd;
 
-        must_write(procs, "0");
+        if (procs)
+                must_write(procs, "0");
         fd = must_open(in_mount("large"), O_RDWR | O_CREAT, 0600);
         for (int i = 0; i < WRITTEN; i++)
                 ck_assert_int_eq(write(fd, zeros, MIB), MIB);
 }
 
 START_TEST(a_client_reaches_the_limit_of_its_group) {
-        g_autofree char *group = make_group();
+        g_autofree char *group = make_group(LIMIT);
         pid_t server = fixture_server(), client;
         struct stat st;
         int status;
@@ -68,8 +81,61 @@ START_TEST(a_client_reaches_the_limit_of_its_group) {
 }
 END_TEST
 
+static bool has_died(pid_t process) {
+        return kill(process, 0) < 0 && errno == ESRCH;
+}
+
+/* Until there is an error, which there may be. */
+static void write_what_fits(void *data) {
+        g_autofree char *zeros = g_malloc0(MIB);
+        int fd = must_open(in_mount("large"), O_RDWR | O_CREAT, 0600);
+
+        for (int i = 0; i < WRITTEN; i++)
+                if (write(fd, zeros, MIB) != MIB)
+                        return;
+}
+
+/*
+ * In cached mode what clients write is charged to the daemon. Servers are killed, and the keeper tries again until they can live.
+ * The client has to wait for that, or is told that servers die of what it asks.
+ */
+START_TEST(the_daemon_reaches_the_limit_of_its_group) {
+        g_autofree char *group = make_group(LIMIT_OF_DAEMON);
+        g_autofree char *before = g_strdup_printf("echo 0 > %s/cgroup.procs; exec", group);
+        pid_t server, client;
+        struct stat st;
+        int status;
+
+        fixture_prepare();
+        fixture_start(before, NULL);
+        server = fixture_server();
+        must_write(in_mount("kept"), "kept");
+        fixture_expect("servers die of request");
+        client = start_process(write_what_fits, NULL);
+        eventually(has_died(server));
+        g_usleep(G_USEC_PER_SEC);
+        ck_assert_int_eq(waitpid(fixture_daemon(), &status, WNOHANG), 0);
+        set_limit(group, 1024 * (int64_t)MIB);
+        end_process(client);
+        must_read(in_mount("kept"), "kept");
+        run_process(write_what_fits, NULL);
+        must(stat(in_mount("large"), &st));
+        ck_assert_int_eq(st.st_size, WRITTEN * MIB);
+        fixture_unmount();
+        eventually(rmdir(group) == 0);
+}
+END_TEST
+
 static void add(Suite *suite) {
-        tcase_add_test(add_case(suite, "memory"), a_client_reaches_the_limit_of_its_group);
+        TCase *of_daemon;
+
+        if (fixture_mode() == MODE_PASSTHROUGH) {
+                tcase_add_test(add_case(suite, "memory"), a_client_reaches_the_limit_of_its_group);
+                return;
+        }
+        of_daemon = tcase_create("of the daemon");
+        tcase_add_test(of_daemon, the_daemon_reaches_the_limit_of_its_group);
+        suite_add_tcase(suite, of_daemon);
 }
 
 int main(int argc, char **argv) {
