@@ -6,6 +6,7 @@
 
 #include <gio/gio.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,10 @@
 
 /* Bytes of a request that is no write: a name and an extended attribute. */
 #define BUFFER_USED (80 * 1024)
+
+/* What interrupts the wait for a request, and how often it is tried: nanoseconds. */
+#define INTERRUPT SIGURG
+#define INTERRUPT_AGAIN 10000000
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* as of Linux 5.14; without, pages come when they are needed */
@@ -96,18 +101,15 @@ static void take_over(const Worker *worker) {
 static void *work(void *data) {
         Worker *worker = data;
         Workers *workers = worker->workers;
-        int unused, size, result;
+        int size, result;
 
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
         result = credentials_prepare_thread();
         if (result < 0)
                 g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
         take_over(worker);
         while (!fuse_session_exited(workers->session)) {
                 requests_clear_buffer(worker->request.mem);
-                pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &unused);
                 size = fuse_session_receive_buf(workers->session, &worker->request);
-                pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &unused);
                 if (size == -EINTR || size == -EAGAIN)
                         continue;
                 if (size <= 0)
@@ -142,6 +144,22 @@ static bool start_worker(Workers *workers) {
         return worker;
 }
 
+static void take_interrupt(int signal) {
+}
+
+/* Has a thread that waits for a request see that there is to be none; and again, as it may be about to wait only. Joins it. */
+static void interrupt(const Worker *worker) {
+        struct timespec until;
+
+        do {
+                pthread_kill(worker->thread, INTERRUPT);
+                clock_gettime(CLOCK_REALTIME, &until);
+                until.tv_nsec += INTERRUPT_AGAIN;
+                until.tv_sec += until.tv_nsec / 1000000000;
+                until.tv_nsec %= 1000000000;
+        } while (pthread_timedjoin_np(worker->thread, NULL, &until) == ETIMEDOUT);
+}
+
 static void stop(Workers *workers) {
         g_mutex_lock(&workers->lock);
         workers->stopping = true;
@@ -151,12 +169,7 @@ static void stop(Workers *workers) {
         for (guint i = 0; i < workers->threads->len; i++) {
                 Worker *worker = g_ptr_array_index(workers->threads, i);
 
-                pthread_cancel(worker->thread);
-        }
-        for (guint i = 0; i < workers->threads->len; i++) {
-                Worker *worker = g_ptr_array_index(workers->threads, i);
-
-                pthread_join(worker->thread, NULL);
+                interrupt(worker);
                 g_free(worker);
         }
         g_ptr_array_set_size(workers->threads, 0);
@@ -172,9 +185,11 @@ static uint64_t count_in_hand(const Ledger *ledger) {
 }
 
 Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *requests, unsigned most, GError **error) {
+        const struct sigaction interrupted = { .sa_handler = take_interrupt };
         Workers *workers = g_new0(Workers, 1);
         guint started = 0;
 
+        sigaction(INTERRUPT, &interrupted, NULL);
         workers->operations = operations;
         workers->session = operations->session;
         workers->ledger = ledger;
