@@ -136,9 +136,13 @@ int source_restore(int node, Source **source) {
         if (size < 0)
                 return size;
         fd = (size_t)size > offsetof(Origin, path) ? find_again(&kept) : -EIO;
-        if (fd < 0)
+        if (fd < 0) {
+                /* Clients choose names: a line of the log stays one. */
+                g_autofree char *path = g_strescape(kept.path, NULL);
+
                 g_warning("the file of a persisted region is not at %s any more, or is another one: the region cannot be "
-                          "opened", kept.path);
+                          "opened", path);
+        }
         *source = source_new(MAX(fd, -1), kept.writable ? O_RDWR : O_RDONLY);
         if (fd < 0)
                 (*source)->path = g_strdup(kept.path);
