@@ -154,16 +154,30 @@ static void note_loss(const Pool *pool, Registry *registry, Ledger *ledger, int 
         ledger_set_current(ledger, NULL);
 }
 
-void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data) {
-        LedgerEnd *end = ledger_end(ledger);
+/* The descriptor of the region that a dead server was ending, and what there is of that; -1: none. */
+static int find_end(Ledger *ledger, struct stat *st) {
+        const LedgerEnd *end = ledger_end(ledger);
         int fd = end->node ? ledger_descriptor(end->descriptor) : -1;
-        struct stat st;
 
-        if (fd < 0 || fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
-                return;
-        if (end->names > 0)
+        return fd < 0 || fstatat(fd, "", st, AT_EMPTY_PATH) < 0 ? -1 : fd;
+}
+
+void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger) {
+        struct stat st;
+        int fd = find_end(ledger, &st);
+
+        if (fd >= 0 && ledger_end(ledger)->names > 0)
                 note_loss(pool, registry, ledger, fd);
-        for (uint64_t i = 0; i < end->names; i++)
+}
+
+void lifetime_names_tell(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data) {
+        LedgerEnd *end = ledger_end(ledger);
+        struct stat st;
+        int fd = find_end(ledger, &st);
+
+        if (!end->node)
+                return;
+        for (uint64_t i = 0; fd >= 0 && i < end->names; i++)
                 if (has_gone(pool, registry, end->removed[i].parent, end->removed[i].name, st.st_ino))
                         name_gone(data, end->removed[i].parent, end->node, end->removed[i].name);
         ledger_publish(&end->node, 0);

@@ -24,7 +24,9 @@ bool lifetime_names_remove(const Pool *pool, Registry *registry, const PoolRef *
                            GArray *gone);
 
 /*
- * Tells, and counts, what a dead server has removed of a region that it was ending. What it has left of it is looked at again
- * like all that it may not have finished. Before any other region is ended.
+ * What a dead server has removed of a region that it was ending. Whether that is over is noted and counted at once; the names are
+ * told when requests are answered, since telling may have to wait for that. All of it before any other region is ended. What is
+ * left of the region is looked at again like all that the dead one may not have finished.
  */
-void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data);
+void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledger);
+void lifetime_names_tell(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data);

@@ -297,6 +297,7 @@ static gpointer run(gpointer data) {
 
         /* A working directory of its own, for lifetime_names_remove(). */
         unshare(CLONE_FS);
+        lifetime_names_tell(lifetimes->pool, lifetimes->registry, lifetimes->ledger, lifetimes->name_gone, lifetimes->data);
         while (go_on) {
                 if (poll(sources, G_N_ELEMENTS(sources), patience(lifetimes)) < 0)
                         continue;
@@ -338,7 +339,7 @@ Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, b
         lifetimes->name_gone = name_gone;
         lifetimes->data = data;
         lifetimes->reports = -1;
-        lifetime_names_take_over(pool, registry, ledger, name_gone, data);
+        lifetime_names_take_over(pool, registry, ledger);
         lifetimes->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (lifetimes->wake >= 0 && passthrough)
                 lifetimes->reports = open_reports(ledger);

@@ -5,16 +5,22 @@
 #include <gio/gio.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 /* How long the end may take. */
 #define PATIENCE_MS 10000
 
+/* How long one who tells waits until there is room for it, in seconds. */
+#define PATIENCE_TO_TELL 5
+
 struct Notifier {
         int ours, theirs; /* owned: ends of a socket that keeps messages apart */
+        gint deaf;        /* nobody takes what is told; atomic */
 };
 
 /* As in the kernel's <linux/fuse.h>. */
@@ -40,10 +46,12 @@ typedef struct Message {
 } Message;
 
 Notifier *notifier_open(const int ends[2]) {
+        const struct timeval patience = { .tv_sec = PATIENCE_TO_TELL };
         Notifier *notifier = g_new0(Notifier, 1);
 
         notifier->ours = ends[0];
         notifier->theirs = ends[1];
+        setsockopt(notifier->ours, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         return notifier;
 }
 
@@ -103,31 +111,42 @@ void notifier_run(Notifier *notifier, int channel) {
 
         close_others(notifier->theirs, channel);
         notifier->ours = -1;
-        while ((size = recv(notifier->theirs, &message, sizeof(message), 0)) != 0) {
+        /* Taken when it has been passed on: to be told twice does no harm. */
+        while ((size = recv(notifier->theirs, &message, sizeof(message), MSG_PEEK)) != 0) {
+                if (size < 0 && errno == EINTR)
+                        continue;
+                if (size < 0)
+                        return;
+                if (size > 1)
+                        pass_on(channel, &message);
+                recv(notifier->theirs, &message, sizeof(message), 0);
                 if (size == 1) {
                         send(notifier->theirs, "", 1, MSG_NOSIGNAL);
                         return;
                 }
-                if (size > 0)
-                        pass_on(channel, &message);
-                else if (errno != EINTR)
-                        return;
         }
 }
 
-void notifier_tell(const Notifier *notifier, uint64_t parent, uint64_t id, const char *name) {
+void notifier_tell(Notifier *notifier, uint64_t parent, uint64_t id, const char *name) {
         Message message = { .gone = { .parent = parent, .node = id, .name_length = strlen(name) } };
+        bool deaf = g_atomic_int_get(&notifier->deaf), told;
 
         g_strlcpy(message.name, name, sizeof(message.name));
-        if (send(notifier->ours, &message, offsetof(Message, name) + message.gone.name_length + 1, MSG_NOSIGNAL) < 0)
-                g_warning("cannot have the kernel told that a name has gone: %s", g_strerror(errno));
+        told = send(notifier->ours, &message, offsetof(Message, name) + message.gone.name_length + 1,
+                    MSG_NOSIGNAL | (deaf ? MSG_DONTWAIT : 0)) > 0;
+        /* Once, however many names go: it was killed, and no keeper is left to start another. */
+        if (!told && !deaf)
+                g_warning("the kernel is not told of names that have gone: %s", g_strerror(errno));
+        g_atomic_int_set(&notifier->deaf, !told);
 }
 
-void notifier_end(const Notifier *notifier) {
+void notifier_end(Notifier *notifier) {
         struct pollfd answer = { .fd = notifier->ours, .events = POLLIN };
         char byte;
 
         /* Its answer may be there, where there was no keeper any more to start another one. */
+        if (g_atomic_int_get(&notifier->deaf))
+                return;
         if (send(notifier->ours, "", 1, MSG_NOSIGNAL) < 0 || poll(&answer, 1, PATIENCE_MS) <= 0 ||
             recv(notifier->ours, &byte, 1, MSG_DONTWAIT) < 0)
                 g_warning("names that have gone may not have been forgotten");

@@ -9,7 +9,8 @@
  *
  * What is told goes through a socket. It stays there when a server dies, and when the notifier is killed: the keeper starts
  * another. The notifier has a table of descriptors to itself, with nothing in it but its end of the socket and the channel,
- * so it ends when keeper and server are gone, and the channel with it.
+ * so it ends when keeper and server are gone, and the channel with it. But for one case: if it waits for a lock then, whose holder
+ * waits for an answer, both wait until the connection is aborted (/sys/fs/fuse/connections), or the holder is killed.
  */
 
 #include <glib.h>
@@ -30,11 +31,12 @@ void notifier_run(Notifier *notifier, int channel);
 
 /*
  * The node with that id (as the kernel knows it) has lost the name in the directory with id parent. Returns when the
- * notifier is sure to learn it, and not when the kernel has: from any thread, without locks.
+ * notifier is sure to learn it, and not when the kernel has: from any thread, without locks. May wait for requests to be
+ * answered; for some seconds at most, where there is no notifier any more.
  */
-void notifier_tell(const Notifier *notifier, uint64_t parent, uint64_t id, const char *name);
+void notifier_tell(Notifier *notifier, uint64_t parent, uint64_t id, const char *name);
 
 /* Has the notifier end, when the kernel knows all that was told. To be called as long as requests are answered. */
-void notifier_end(const Notifier *notifier);
+void notifier_end(Notifier *notifier);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Notifier, notifier_free)

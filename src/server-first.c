@@ -80,6 +80,8 @@ static void settle_rings(Server *server) {
                 g_message("option io_uring has no effect: %s", why);
         else
                 g_message("serving %s over io_uring", server->place->channel->mountpoint);
+        if (!why && server->place->options->watchdog)
+                g_message("option watchdog sees nothing of requests that come over io_uring");
 }
 
 /* Each thread is to have a umask of its own: tried before any is started. */

@@ -202,7 +202,8 @@ Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *req
         workers->ended = eventfd(0, EFD_CLOEXEC);
         while (workers->ended >= 0 && started < workers->first && start_worker(workers))
                 started++;
-        if (started > 0)
+        /* What dead servers have received is shared out among the first. */
+        if (started > 0 && (started == workers->first || !workers->in_hand))
                 return workers;
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "cannot start a thread");
         workers_free(workers);

@@ -22,7 +22,7 @@ typedef struct ServerPlace {
         const Namespaces *namespaces; /* NULL: none */
         Ledger *ledger;
         Channel *channel;
-        const Notifier *notifier;
+        Notifier *notifier;
         GArray *descriptors; /* int: those of the keeper */
         int previous;        /* how the server before died, as of waitpid(2); of one of another image: by SERVER_YIELDED */
         Watchdog *watchdog;  /* the keeper's, which knows why it killed that; NULL: none */

@@ -47,7 +47,9 @@ static void note_gone(void *data, uint64_t parent, uint64_t id, const char *name
 
 static void take_over(void) {
         g_ptr_array_set_size(told, 0);
-        lifetime_names_take_over(pool, registry, ledger, note_gone, told);
+        lifetime_names_take_over(pool, registry, ledger);
+        ck_assert_uint_eq(told->len, 0);
+        lifetime_names_tell(pool, registry, ledger, note_gone, told);
 }
 
 /* As the server left it that was to remove a, and then b. */

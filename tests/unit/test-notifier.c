@@ -108,6 +108,23 @@ START_TEST(it_ends_when_nobody_is_left_to_tell) {
 }
 END_TEST
 
+static unsigned warnings;
+
+static void count_warning(const char *domain, GLogLevelFlags level, const char *message, gpointer data) {
+        warnings++;
+}
+
+/* It was killed, and is not followed. */
+START_TEST(who_tells_does_not_wait_for_good) {
+        g_log_set_always_fatal(G_LOG_FATAL_MASK);
+        g_log_set_default_handler(count_warning, NULL);
+        for (int name = 0; name < 10000; name++)
+                notifier_tell(notifier, 1, 2, "a");
+        ck_assert_uint_eq(warnings, 1);
+        notifier_end(notifier);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("notifier");
         TCase *tcase = unit_case(suite, "notifier");
@@ -115,6 +132,7 @@ int main(void) {
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, names_are_told_and_then_it_ends);
         tcase_add_test(tcase, one_that_was_killed_is_followed);
+        tcase_add_test(tcase, who_tells_does_not_wait_for_good);
         tcase_add_test(tcase, it_ends_when_nobody_is_left_to_tell);
         return unit_main(suite);
 }
