@@ -56,7 +56,7 @@ typedef struct LedgerHeader {
         uint64_t lost;        /* the connection has gone, and with it all that the kernel knew: see renewal.h */
         uint64_t reports;     /* the fanotify group, as of ledger_note_descriptor() */
         uint64_t backings;    /* the highest backing id that was seen; they are not used again before all others */
-        uint64_t begun;       /* changes with requests that are begun */
+        uint64_t begun;       /* how many requests have been: for whoever looks whether any is */
         uint64_t requests;    /* slots used up to here */
         uint64_t buffers;     /* used up to here */
         uint64_t init_size;   /* bytes of the INIT request; 0: there was none yet */
@@ -239,6 +239,11 @@ char *ledger_name(const Ledger *ledger, const LedgerNode *node);
 static inline void ledger_publish(uint64_t *word, uint64_t value) {
         crash_point();
         __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/* One more of what several threads count. */
+static inline void ledger_count(uint64_t *word) {
+        __atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
 }
 
 /* Stores as part of a change: see above. word is in the ledger. */

@@ -167,7 +167,7 @@ void operations_prepare_thread(Operations *operations) {
                 g_error("cannot give a thread a umask of its own: %s", g_strerror(-result));
         g_mutex_lock(&operations->gate);
         /* For the keeper: this server did not die before it took a request. */
-        ledger_publish(&ledger_header(operations->ledger)->begun, ledger_header(operations->ledger)->begun + 1);
+        ledger_count(&ledger_header(operations->ledger)->begun);
         g_mutex_unlock(&operations->gate);
         pthread_setspecific(operations->prepared, operations);
 }

@@ -199,7 +199,7 @@ static bool begin(Requests *requests, uint64_t unique, const Header *header) {
                 ledger_publish(&slot->unique, unique);
         }
         ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
-        ledger_publish(&ledger_header(requests->ledger)->begun, unique);
+        ledger_count(&ledger_header(requests->ledger)->begun);
         ledger_set_current(requests->ledger, slot);
         return again;
 }
