@@ -15,6 +15,9 @@ struct Registry {
         GHashTable *nodes;       /* by &node->id; owns the nodes */
         GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
         GArray *free;            /* numbers of the ledger's slots that have been used and are free */
+        GPtrArray *names_aside;  /* owned: names (char *) that were replaced while others may have been reading them; */
+        GPtrArray *nodes_aside;  /* and chains of nodes whose descriptors they may have been using */
+        gint aside;              /* atomic: there are some */
 };
 
 /* Everything that is set in the ledger meanwhile counts at once, or, if the server dies, not at all. */

@@ -55,6 +55,8 @@ void registry_free(Registry *registry) {
         g_hash_table_unref(registry->by_ref);
         g_hash_table_unref(registry->nodes);
         g_array_unref(registry->free);
+        g_ptr_array_unref(registry->names_aside);
+        g_ptr_array_unref(registry->nodes_aside);
         g_cond_clear(&registry->included);
         g_mutex_clear(&registry->lock);
         g_rw_lock_clear(&registry->names);
@@ -88,6 +90,39 @@ static void free_retired(Node *node) {
                 node_free(node);
                 node = next;
         }
+}
+
+static void free_chain(gpointer data) {
+        free_retired(data);
+}
+
+/*
+ * What a lookup has replaced or retired: whoever resolves names at the same time may have got it. It is freed when nobody does.
+ * The lock is held.
+ */
+static void set_aside(Registry *registry, PoolRef *ref, Node *retired) {
+        if (!ref->name && !retired)
+                return;
+        if (ref->name)
+                g_ptr_array_add(registry->names_aside, g_steal_pointer(&ref->name));
+        if (retired)
+                g_ptr_array_add(registry->nodes_aside, retired);
+        g_atomic_int_set(&registry->aside, 1);
+}
+
+/* The lock on names is held for a change. */
+static void free_aside(Registry *registry) {
+        g_autoptr(GPtrArray) names = NULL, nodes = NULL;
+
+        if (!g_atomic_int_get(&registry->aside))
+                return;
+        registry_lock(registry);
+        names = g_steal_pointer(&registry->names_aside);
+        nodes = g_steal_pointer(&registry->nodes_aside);
+        registry->names_aside = g_ptr_array_new_with_free_func(g_free);
+        registry->nodes_aside = g_ptr_array_new_with_free_func(free_chain);
+        g_atomic_int_set(&registry->aside, 0);
+        registry_unlock(registry);
 }
 
 /* Nodes that only the dead server has held. */
@@ -124,6 +159,8 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free_pointer);
         registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
         registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        registry->names_aside = g_ptr_array_new_with_free_func(g_free);
+        registry->nodes_aside = g_ptr_array_new_with_free_func(free_chain);
         registry_lock(registry);
         if (root && !ledger_header(ledger)->nodes)
                 registry_add_root(registry, root);
@@ -151,7 +188,7 @@ static Node *set_parent(Registry *registry, Node *node, Node *parent) {
 static void rename_node(Registry *registry, Node *node, PoolRef *ref, Node **retired) {
         char *name = node->ref.name;
 
-        if (!ref->name || node->ref.fd >= 0)
+        if (!ref->name || node->ref.fd >= 0 || (name && node->ref.parent == ref->parent && g_str_equal(name, ref->name)))
                 return;
         node->ref.parent = ref->parent;
         node->ref.name = ref->name;
@@ -161,8 +198,10 @@ static void rename_node(Registry *registry, Node *node, PoolRef *ref, Node **ret
 }
 
 void registry_begin_change(Registry *registry) {
-        if (registry->by_name)
-                g_rw_lock_writer_lock(&registry->names);
+        if (!registry->by_name)
+                return;
+        g_rw_lock_writer_lock(&registry->names);
+        free_aside(registry);
 }
 
 void registry_end_change(Registry *registry) {
@@ -176,16 +215,25 @@ void registry_begin_resolving(Registry *registry) {
 }
 
 void registry_end_resolving(Registry *registry) {
-        if (registry->by_name)
-                g_rw_lock_reader_unlock(&registry->names);
+        if (!registry->by_name)
+                return;
+        g_rw_lock_reader_unlock(&registry->names);
+        if (!g_atomic_int_get(&registry->aside) || !g_rw_lock_writer_trylock(&registry->names))
+                return;
+        free_aside(registry);
+        g_rw_lock_writer_unlock(&registry->names);
 }
 
-/* The node, known from now on by this reference at the latest. Whatever has to be freed is left in *ref and *retired. */
-static Node *meet(Registry *registry, PoolRef *ref, Node **retired) {
-        Node *node = g_hash_table_lookup(registry->by_ref, ref);
+/* The node, known from now on by this reference at the latest. */
+static Node *meet(Registry *registry, PoolRef *ref) {
+        Node *node = g_hash_table_lookup(registry->by_ref, ref), *retired = NULL;
+        const char *given = ref->name;
 
         if (node) {
-                rename_node(registry, node, ref, retired);
+                rename_node(registry, node, ref, &retired);
+                /* A change of names would have waited for those who may have got the old one. */
+                if (given && node->ref.name == given)
+                        set_aside(registry, ref, retired);
         } else {
                 node = add_node(registry, ledger_header(registry->ledger)->next_node, ref);
                 g_hash_table_insert(registry->by_ref, &node->ref, node);
@@ -225,34 +273,30 @@ static void note_forget(Registry *registry, uint64_t id) {
 }
 
 uint64_t registry_lookup(Registry *registry, PoolRef *ref) {
-        Node *retired = NULL;
         uint64_t id;
         Node *node;
 
         registry_lock(registry);
-        node = meet(registry, ref, &retired);
+        node = meet(registry, ref);
         note_lookup(registry, node->id);
         registry_set(registry, &node->kept->lookups, node->kept->lookups + 1);
         id = node->id;
         registry_unlock(registry);
 
-        free_retired(retired);
         pool_ref_clear(ref);
         return id;
 }
 
 uint64_t registry_meet(Registry *registry, PoolRef *ref) {
-        Node *retired = NULL;
         uint64_t id;
         Node *node;
 
         registry_lock(registry);
-        node = meet(registry, ref, &retired);
+        node = meet(registry, ref);
         node->holds++;
         id = node->id;
         registry_unlock(registry);
 
-        free_retired(retired);
         pool_ref_clear(ref);
         return id;
 }

@@ -83,10 +83,12 @@ static void replace(void *data) {
 
 static void look(void *data) {
         for (int i = 0; i < ROUNDS; i++) {
+                g_autoptr(GError) error = NULL;
                 g_autofree char *text = NULL;
                 int number, of, length = 0;
 
-                ck_assert_msg(g_file_get_contents(in_mount("a"), &text, NULL, NULL), "round %d: not there", i);
+                ck_assert_msg(g_file_get_contents(in_mount("a"), &text, NULL, &error), "round %d: %s", i,
+                              error ? error->message : "");
                 ck_assert_msg(sscanf(text, "%d of %d%n", &number, &of, &length) == 2, "round %d: %s", i, text);
                 ck_assert_int_eq(length, strlen(text));
         }

@@ -424,6 +424,27 @@ START_TEST(a_name_that_goes_leaves_a_pinned_node) {
 }
 END_TEST
 
+START_TEST(what_others_resolve_stays_till_they_have) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        PoolRef root = made_up(0), ref;
+        g_autoptr(Registry) registry = registry_new(ledger, &root, true);
+        uint64_t one = lookup_directory(registry, 1), two = lookup_directory(registry, 2);
+        uint64_t node = lookup_named(registry, 3, one, "a");
+
+        registry_forget(registry, one, 1);
+        registry_begin_resolving(registry);
+        ck_assert_int_eq(registry_resolve(registry, node, &ref), 0);
+        /* Meanwhile someone looks it up, by the same name, and by another one. */
+        lookup_named(registry, 3, one, "a");
+        lookup_named(registry, 3, two, "b");
+        ck_assert_str_eq(ref.name, "a");
+        ck_assert(unit_is_open(ref.directory));
+        registry_end_resolving(registry);
+        ck_assert(!unit_is_open(ref.directory));
+        check_name(registry, node, two, "b");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("registry");
         TCase *tcase;
@@ -441,6 +462,7 @@ int main(void) {
         tcase = unit_case(suite, "names");
         tcase_add_test(tcase, names_are_kept_with_their_directory);
         tcase_add_test(tcase, a_name_that_goes_leaves_a_pinned_node);
+        tcase_add_test(tcase, what_others_resolve_stays_till_they_have);
 
         tcase = unit_case(suite, "handles");
         tcase_add_test(tcase, handles_are_counted);
