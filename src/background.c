@@ -47,6 +47,10 @@ Background *background_start(void) {
         return background;
 }
 
+int background_descriptor(const Background *background) {
+        return background->ready;
+}
+
 void background_leave_streams(void) {
         auto_descriptor null = open("/dev/null", O_RDWR | O_CLOEXEC);
 

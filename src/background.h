@@ -9,6 +9,9 @@ typedef struct Background Background;
 /* Splits off the daemon. Returns in the daemon alone; NULL with errno where there can be none. */
 Background *background_start(void);
 
+/* The descriptor that it has until background_ready(). */
+int background_descriptor(const Background *background);
+
 /* In the daemon: it is ready, the waiting process ends well, and the streams are left. */
 void background_ready(Background *background);
 
