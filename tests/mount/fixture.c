@@ -280,27 +280,6 @@ void run_process(Body body, void *data) {
         end_process(start_process(body, data));
 }
 
-static bool is_stopped(pid_t process) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/task", process);
-        GDir *threads = g_dir_open(path, 0, NULL);
-        bool stopped = threads;
-        const char *thread;
-
-        while (threads && (thread = g_dir_read_name(threads))) {
-                g_autofree char *of_thread = g_build_filename(path, thread, "status", NULL), *status = NULL;
-
-                stopped &= g_file_get_contents(of_thread, &status, NULL, NULL) && strstr(status, "State:\tT");
-        }
-        if (threads)
-                g_dir_close(threads);
-        return stopped;
-}
-
-void stop_process(pid_t process) {
-        must(kill(process, SIGSTOP));
-        eventually(is_stopped(process));
-}
-
 int run_command(char **said, const char *format, ...) {
         g_autoptr(GError) error = NULL;
         g_autofree char *command = NULL;

@@ -136,7 +136,7 @@ START_TEST(killed_with_all_its_processes_a_users_daemon_leaves_no_mount) {
         must(kill(server, SIGKILL));
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }
@@ -152,7 +152,7 @@ START_TEST(nothing_is_taken_away_while_one_of_them_lives) {
         g_usleep(100000);
         must_read(in_mount("a"), "lost");
         must(kill(server, SIGTERM));
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }
@@ -187,9 +187,9 @@ START_TEST(a_mount_that_somebody_goes_on_with_stays) {
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
         g_usleep(300000);
-        ck_assert(mounted());
+        ck_assert(is_mounted());
         must(close(channel));
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }

@@ -48,7 +48,7 @@ static pid_t start_in_background(void) {
         int status = run_command(&said, "%s %s", fixture_program(), fixture_mountpoint());
 
         ck_assert_msg(status == 0, "status %d: %s", status, said);
-        ck_assert(mounted());
+        ck_assert(is_mounted());
         must_write(in_mount("a"), "ready");
         pid = must_get(fixture_mountpoint(), "user.regionfs.server_pid");
         return atoi(pid);
@@ -56,7 +56,7 @@ static pid_t start_in_background(void) {
 
 static void check_ended(pid_t daemon) {
         eventually(!alive(daemon));
-        ck_assert(!mounted());
+        ck_assert(!is_mounted());
         /* An ordinary user's pool has gone too. Those of other daemons have nothing to do with us. */
         eventually(has_no_new_pool());
 }
@@ -141,7 +141,7 @@ static void check_refused(const char *arguments, const char *words, const char *
         ck_assert_msg(status == 1, "%s: status %d: %s", arguments, status, said);
         ck_assert_msg(strstr(said, words) && strstr(said, more_words), "%s: says %s", arguments, said);
         ck_assert_msg(strchr(said, '\n') == said + strlen(said) - 1, "%s: more than one line: %s", arguments, said);
-        ck_assert(!mounted());
+        ck_assert(!is_mounted());
 }
 
 START_TEST(wrong_command_lines_are_explained) {
@@ -325,7 +325,7 @@ START_TEST(a_killed_daemon_leaves_nothing_that_the_next_does_not_remove) {
                 ck_assert_int_eq(run_command(NULL, "umount %s", fixture_mountpoint()), 0);
         } else {
                 /* An ordinary user's dead mount is taken away. */
-                eventually(!mounted());
+                eventually(!is_mounted());
                 must_fail(open(in_mount("a"), O_RDONLY), ENOENT);
         }
         daemon = start_in_background();
