@@ -299,6 +299,16 @@ int run_command(char **said, const char *format, ...) {
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+bool succeeds(const char *command) {
+        g_autofree char *quiet = g_strdup_printf("{ %s\n} >/dev/null 2>&1", command);
+
+        return system(quiet) == 0;
+}
+
+void leave_out(const char *test, const char *why) {
+        printf("# left out, as it %s: %s\n", why, test);
+}
+
 TCase *add_case(Suite *suite, const char *name) {
         TCase *tests = tcase_create(name);
 
@@ -321,6 +331,7 @@ static int run_suite(const char *name, void (*add)(Suite *suite)) {
                 return skip("/dev/fuse is closed to users here");
         umask(022);
         add(suite);
+        fflush(stdout);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);

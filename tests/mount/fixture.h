@@ -103,6 +103,22 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
 /* Adds a test case with a mount for each of the tests. */
 TCase *add_case(Suite *suite, const char *name);
 
+/* Whether a shell command ends well, for add_test_if(): outside of tests nothing can be checked. */
+bool succeeds(const char *command);
+
+/* check cannot skip a test: one that is not for this run is left out, and that is told. why: "it ..." */
+void leave_out(const char *test, const char *why);
+
+/* Adds a test where that holds, and leaves it out elsewhere. */
+#define add_test_if(tests, test, condition, why)                                                                       \
+        G_STMT_START {                                                                                                 \
+                if (condition)                                                                                         \
+                        tcase_add_test(tests, test);                                                                   \
+                else                                                                                                   \
+                        leave_out(#test, why);                                                                         \
+        }                                                                                                              \
+        G_STMT_END
+
 /* Fails with the errno's name where a call that returns -1 does. */
 #define must(call)                                                                                                     \
         G_STMT_START {                                                                                                 \
