@@ -27,10 +27,20 @@ static void change_names(void *data) {
         must(rename(in_mount("made"), in_mount("moved")));
 }
 
-/* For a second: how many calls are done in it. */
-static unsigned use_data(int fd, char *view) {
-        gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
+/* What uses the data, and how many calls that makes: in memory that processes share. */
+typedef struct Use {
+        int fd;
+        char *view;
         unsigned calls;
+} Use;
+
+/* For a second. */
+static void use_data(void *data) {
+        gint64 end = g_get_monotonic_time() + G_USEC_PER_SEC;
+        Use *use = data;
+        char *view = use->view;
+        unsigned calls;
+        int fd = use->fd;
 
         for (calls = 0; g_get_monotonic_time() < end; calls += 4) {
                 off_t at = calls / 4 % PAGES * PAGE;
@@ -46,7 +56,17 @@ static unsigned use_data(int fd, char *view) {
                 ck_assert_int_eq(*fresh, byte);
                 must(munmap(fresh, PAGE));
         }
-        return calls;
+        use->calls = calls;
+}
+
+/* By a process of its own, as it may wait for good. */
+static unsigned count_calls(Use *use) {
+        pid_t process = start_process(use_data, use);
+        int status;
+
+        eventually(waitpid(process, &status, WNOHANG) == process);
+        ck_assert_int_eq(status, 0);
+        return use->calls;
 }
 
 /* killed: while it is stopped; another one goes on. */
@@ -55,16 +75,20 @@ static void stop_under_data(bool killed) {
         pid_t server = fixture_server(), client;
         unsigned calls, usual;
         char *view;
+        Use *use;
 
         must(ftruncate(fd, PAGES * PAGE));
         view = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         ck_assert_ptr_ne(view, MAP_FAILED);
         ck_assert_int_eq(pwrite(fd, "x", 1, 0), 1);
-        usual = use_data(fd, view);
+        use = mmap(NULL, sizeof(*use), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ck_assert_ptr_ne(use, MAP_FAILED);
+        *use = (Use){ fd, view };
+        usual = count_calls(use);
         stop_process(server);
         client = start_process(change_names, NULL);
         eventually(waits_in(client, SYS_mkdirat));
-        calls = use_data(fd, view);
+        calls = count_calls(use);
         ck_assert_msg(calls > usual / FEWER, "%u calls while the server was stopped, %u while it ran", calls, usual);
         /* What needs the server waits, and is answered when there is one. */
         ck_assert_int_eq(waitpid(client, &status, WNOHANG), 0);
@@ -73,6 +97,7 @@ static void stop_under_data(bool killed) {
         must(access(in_mount("moved"), F_OK));
         must_fail(access(in_mount("made"), F_OK), ENOENT);
         must(munmap(view, PAGES * PAGE));
+        must(munmap(use, sizeof(*use)));
         must(close(fd));
         eventually(handles_of("a") == 0);
 }
