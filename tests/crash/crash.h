@@ -13,18 +13,5 @@ static inline void crash(int signal) {
         pid_t server = fixture_server();
 
         must(kill(server, signal));
-        eventually(kill(server, 0) < 0 && errno == ESRCH);
-}
-
-static inline bool has_logged(const char *words) {
-        g_autofree char *log = fixture_log();
-
-        return strstr(log, words);
-}
-
-/* How many servers have been replaced. */
-static inline int restarts(void) {
-        g_autofree char *value = must_get(fixture_mountpoint(), REGIONFS_ATTRIBUTE_RESTARTS);
-
-        return atoi(value);
+        eventually(process_is_gone(server));
 }

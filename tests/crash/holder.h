@@ -27,9 +27,10 @@ typedef enum HolderOperation {
         HOLDER_SETXATTR = 21,
         HOLDER_OPEN = 14,
         HOLDER_CREATE = 35,
+        HOLDER_FALLOCATE = 43,
 } HolderOperation;
 
-/* Whether this process may. */
+/* Whether this process may trace those that are not its children, as daemons are not. */
 bool holder_works(void);
 
 /* Holds the next requests of an operation, as many as said, from when this returns. Fails the test where it cannot. */

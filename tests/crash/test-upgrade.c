@@ -14,22 +14,10 @@ static char *program;
 /* The one that was built, which is copied. */
 static char *built;
 
-static bool has_logged(const char *words) {
-        g_autofree char *log = fixture_log();
-
-        return strstr(log, words);
-}
-
 static void forget_log(void) {
         g_autofree char *path = g_build_filename(fixture_directory(), "log", NULL);
 
         must(truncate(path, 0));
-}
-
-static int restarts(void) {
-        g_autofree char *value = must_get(fixture_mountpoint(), REGIONFS_ATTRIBUTE_RESTARTS);
-
-        return atoi(value);
 }
 
 /* What the process runs. */
@@ -379,10 +367,6 @@ START_TEST(it_can_be_ended_meanwhile) {
 }
 END_TEST
 
-static bool has_lost(pid_t process) {
-        return kill(process, 0) < 0 && errno == ESRCH;
-}
-
 /* The new image is killed before it has done anything: what it was before goes on. */
 START_TEST(a_program_that_dies_at_once_loses_nothing) {
         pid_t keeper, server;
@@ -413,8 +397,8 @@ START_TEST(a_program_that_dies_at_once_loses_nothing) {
                 server = atoi(number);
         }
         must(kill(server, SIGTERM));
-        eventually(has_lost(server));
-        eventually(run_command(NULL, "grep -q ' %s ' /proc/mounts", fixture_mountpoint()) != 0);
+        eventually(process_is_gone(server));
+        eventually(!is_mounted());
         fixture_remove();
         end();
 }
@@ -476,8 +460,8 @@ START_TEST(one_in_the_background_goes_on_there) {
         eventually(restarts() == 1);
         ck_assert_uint_eq(image_of(keeper), inode_of(program));
         must(kill(keeper, SIGTERM));
-        eventually(has_lost(keeper));
-        ck_assert_int_ne(run_command(NULL, "grep -q ' %s ' /proc/mounts", fixture_mountpoint()), 0);
+        eventually(process_is_gone(keeper));
+        ck_assert(!is_mounted());
         fixture_remove();
         end();
 }

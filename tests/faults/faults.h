@@ -11,15 +11,3 @@ static inline char *on_a_kernel_without(const char *rules) {
         ck_assert_msg(g_getenv("WITHOUT"), "the environment does not say where WITHOUT is");
         return g_strdup_printf("exec %s %s --", g_getenv("WITHOUT"), rules);
 }
-
-static inline bool has_logged(const char *words) {
-        g_autofree char *log = fixture_log();
-
-        return strstr(log, words);
-}
-
-static inline uint64_t number_of(const char *path, const char *attribute) {
-        g_autofree char *value = must_get(path, attribute);
-
-        return g_ascii_strtoull(value, NULL, 10);
-}

@@ -91,13 +91,11 @@ START_TEST(who_takes_too_many_is_refused) {
         mount_limited();
         must_write(in_mount("known"), "known");
         held = must_open(in_mount("held"), O_RDWR | O_CREAT, 0600);
-        if (fixture_mode() != MODE_PASSTHROUGH || ways[_i].passthrough) {
-                while (count < LIMIT && (taken[count] = ways[_i].take(count)) >= 0)
-                        count++;
-                ck_assert_int_lt(count, LIMIT);
-                ck_assert_int_eq(errno, EMFILE);
-                ck_assert_int_gt(count, LIMIT / 4);
-        }
+        while (count < LIMIT && (taken[count] = ways[_i].take(count)) >= 0)
+                count++;
+        ck_assert_int_lt(count, LIMIT);
+        ck_assert_int_eq(errno, EMFILE);
+        ck_assert_int_gt(count, LIMIT / 4);
         /* Nothing is half made. */
         regions = 2 + (ways[_i].take == take_created ? count : 0);
         ck_assert_uint_eq(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_REGIONS), regions);
@@ -157,7 +155,12 @@ END_TEST
 static void add(Suite *suite) {
         TCase *tests = tcase_create("descriptors");
 
-        tcase_add_loop_test(tests, who_takes_too_many_is_refused, 0, G_N_ELEMENTS(ways));
+        for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+                if (fixture_mode() != MODE_PASSTHROUGH || ways[i].passthrough)
+                        tcase_add_loop_test(tests, who_takes_too_many_is_refused, i, i + 1);
+                else
+                        leave_out("who_takes_too_many_is_refused", "takes none in passthrough mode");
+        }
         tcase_add_test(tests, open_regions_keep_their_names_at_the_limit);
         suite_add_tcase(suite, tests);
 }

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include "fixture-run.h"
 #include "uring.h"
 
 #include <grp.h>
@@ -97,9 +98,7 @@ char *fixture_log(void) {
 }
 
 void fixture_prepare(void) {
-        fixture.directory = g_dir_make_tmp("regionfs-mount-XXXXXX", NULL);
-        ck_assert_ptr_nonnull(fixture.directory);
-        must(chmod(fixture.directory, 0755));
+        fixture.directory = run_make_directory("test-XXXXXX");
         fixture.mountpoint = g_build_filename(fixture.directory, "mount", NULL);
         fixture.log = g_build_filename(fixture.directory, "log", NULL);
         fixture.paths = g_ptr_array_new_with_free_func(g_free);
@@ -281,27 +280,6 @@ void run_process(Body body, void *data) {
         end_process(start_process(body, data));
 }
 
-static bool is_stopped(pid_t process) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/task", process);
-        GDir *threads = g_dir_open(path, 0, NULL);
-        bool stopped = threads;
-        const char *thread;
-
-        while (threads && (thread = g_dir_read_name(threads))) {
-                g_autofree char *of_thread = g_build_filename(path, thread, "status", NULL), *status = NULL;
-
-                stopped &= g_file_get_contents(of_thread, &status, NULL, NULL) && strstr(status, "State:\tT");
-        }
-        if (threads)
-                g_dir_close(threads);
-        return stopped;
-}
-
-void stop_process(pid_t process) {
-        must(kill(process, SIGSTOP));
-        eventually(is_stopped(process));
-}
-
 int run_command(char **said, const char *format, ...) {
         g_autoptr(GError) error = NULL;
         g_autofree char *command = NULL;
@@ -319,6 +297,16 @@ int run_command(char **said, const char *format, ...) {
         if (said)
                 *said = g_steal_pointer(&out);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool succeeds(const char *command) {
+        g_autofree char *quiet = g_strdup_printf("{ %s\n} >/dev/null 2>&1", command);
+
+        return system(quiet) == 0;
+}
+
+void leave_out(const char *test, const char *why) {
+        printf("# left out, as it %s: %s\n", why, test);
 }
 
 TCase *add_case(Suite *suite, const char *name) {
@@ -343,6 +331,7 @@ static int run_suite(const char *name, void (*add)(Suite *suite)) {
                 return skip("/dev/fuse is closed to users here");
         umask(022);
         add(suite);
+        fflush(stdout);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);
@@ -365,20 +354,17 @@ static char *copy_program(const char *program, const char *directory) {
 
 /* In a process of its own, as it does not come back; with copies of programs, as the originals may be out of reach. */
 static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
-        g_autofree char *directory = g_dir_make_tmp("regionfs-program-XXXXXX", NULL);
-        char *copies[G_N_ELEMENTS(programs)] = { NULL };
+        g_autofree char *directory = run_make_directory("programs-XXXXXX");
         char *regionfs = copy_program(fixture.program, directory);
         pid_t process;
         int status;
 
         for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
-                if (!g_getenv(programs[i]))
-                        continue;
-                copies[i] = copy_program(g_getenv(programs[i]), directory);
-                g_setenv(programs[i], copies[i], true);
+                g_autofree char *copy = g_getenv(programs[i]) ? copy_program(g_getenv(programs[i]), directory) : NULL;
+
+                if (copy)
+                        g_setenv(programs[i], copy, true);
         }
-        if (chmod(directory, 0755) < 0)
-                g_error("cannot open %s to others", directory);
         free(fixture.program);
         fixture.program = regionfs;
         process = fork();
@@ -391,13 +377,6 @@ static int run_suite_as_user(const char *name, void (*add)(Suite *suite)) {
                 exit(run_suite(name, add));
         }
         waitpid(process, &status, 0);
-        unlink(regionfs);
-        for (size_t i = 0; i < G_N_ELEMENTS(programs); i++) {
-                if (copies[i])
-                        unlink(copies[i]);
-                g_free(copies[i]);
-        }
-        rmdir(directory);
         return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
@@ -409,7 +388,16 @@ static int run_suite_over_uring(const char *name, void (*add)(Suite *suite)) {
         return result;
 }
 
+static int run_in_mode(const char *name, void (*add)(Suite *suite)) {
+        if (fixture.mode == MODE_USER && geteuid() == 0)
+                return run_suite_as_user(name, add);
+        return fixture.over_uring ? run_suite_over_uring(name, add) : run_suite(name, add);
+}
+
 int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *suite)) {
+        bool as_user;
+        int result;
+
         if (argc != 3) {
                 fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user|uring\n", argv[0]);
                 return 2;
@@ -427,7 +415,9 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
                 return skip("there is no /dev/fuse");
         if (fixture.mode != MODE_USER && geteuid() != 0)
                 return skip("this mode needs root");
-        if (fixture.mode == MODE_USER && geteuid() == 0)
-                return run_suite_as_user(name, add);
-        return fixture.over_uring ? run_suite_over_uring(name, add) : run_suite(name, add);
+        as_user = fixture.mode == MODE_USER && geteuid() == 0;
+        run_begin(as_user ? USER : geteuid(), as_user ? GROUP : getegid());
+        result = run_in_mode(name, add);
+        run_end();
+        return result;
 }

@@ -5,6 +5,8 @@
  * started with. A test fails if the daemon's log holds a warning, or the daemon does not end well.
  */
 
+#include "fixture-wait.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -92,9 +94,6 @@ pid_t start_process(Body body, void *data);
 void end_process(pid_t process);
 void run_process(Body body, void *data);
 
-/* Stops a process (SIGSTOP): returns when all of its threads are stopped. */
-void stop_process(pid_t process);
-
 /* A shell command: its exit status, and what it printed (to be freed) if said is not NULL. */
 int run_command(char **said, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
@@ -104,14 +103,19 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
 /* Adds a test case with a mount for each of the tests. */
 TCase *add_case(Suite *suite, const char *name);
 
-/* For what happens in another process; fails after a minute. */
-#define eventually(condition)                                                                                          \
+/* Whether a shell command ends well, for add_test_if(): outside of tests nothing can be checked. */
+bool succeeds(const char *command);
+
+/* check cannot skip a test: one that is not for this run is left out, and that is told. why: "it ..." */
+void leave_out(const char *test, const char *why);
+
+/* Adds a test where that holds, and leaves it out elsewhere. */
+#define add_test_if(tests, test, condition, why)                                                                       \
         G_STMT_START {                                                                                                 \
-                int waits = 0;                                                                                         \
-                while (!(condition)) {                                                                                 \
-                        ck_assert_msg(waits++ < 12000, "%s does not come true", #condition);                           \
-                        g_usleep(5000);                                                                                \
-                }                                                                                                      \
+                if (condition)                                                                                         \
+                        tcase_add_test(tests, test);                                                                   \
+                else                                                                                                   \
+                        leave_out(#test, why);                                                                         \
         }                                                                                                              \
         G_STMT_END
 

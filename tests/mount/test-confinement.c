@@ -98,10 +98,6 @@ START_TEST(nor_has_the_next_server) {
 }
 END_TEST
 
-static bool mounted(void) {
-        return run_command(NULL, "grep -q ' %s fuse.regionfs ' /proc/mounts", fixture_mountpoint()) == 0;
-}
-
 /* Of the ordinary user's daemons that the test has started, the processes that unmount. */
 static unsigned unmounters(void) {
         g_autofree char *said = NULL;
@@ -136,7 +132,7 @@ START_TEST(killed_with_all_its_processes_a_users_daemon_leaves_no_mount) {
         must(kill(server, SIGKILL));
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }
@@ -152,7 +148,7 @@ START_TEST(nothing_is_taken_away_while_one_of_them_lives) {
         g_usleep(100000);
         must_read(in_mount("a"), "lost");
         must(kill(server, SIGTERM));
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }
@@ -187,9 +183,9 @@ START_TEST(a_mount_that_somebody_goes_on_with_stays) {
         must(kill(fixture_daemon(), SIGKILL));
         reap_daemon();
         g_usleep(300000);
-        ck_assert(mounted());
+        ck_assert(is_mounted());
         must(close(channel));
-        eventually(!mounted());
+        eventually(!is_mounted());
         eventually(unmounters() == 0);
         fixture_remove();
 }
@@ -221,15 +217,14 @@ END_TEST
 
 static void add(Suite *suite) {
         TCase *tests = add_case(suite, "confinement"), *killed = tcase_create("killed");
+        const bool user = fixture_mode() == MODE_USER;
 
         tcase_add_test(tests, keeper_and_server_have_no_more_than_they_need);
         tcase_add_test(tests, nor_has_the_next_server);
         tcase_add_test(killed, nothing_is_taken_away_while_one_of_them_lives);
-        if (fixture_mode() == MODE_USER) {
-                tcase_add_test(killed, killed_with_all_its_processes_a_users_daemon_leaves_no_mount);
-                tcase_add_test(killed, a_mount_that_somebody_goes_on_with_stays);
-                tcase_add_test(killed, a_mount_that_is_not_the_daemons_stays);
-        }
+        add_test_if(killed, killed_with_all_its_processes_a_users_daemon_leaves_no_mount, user, "is about users");
+        add_test_if(killed, a_mount_that_somebody_goes_on_with_stays, user, "is about users");
+        add_test_if(killed, a_mount_that_is_not_the_daemons_stays, user, "is about users");
         suite_add_tcase(suite, killed);
 }
 

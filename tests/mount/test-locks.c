@@ -124,10 +124,7 @@ START_TEST(a_lock_ends_with_its_holder) {
         int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600), status;
         pid_t holder = start_process(hold_until_killed, (void *)way);
 
-        for (int waits = 0; access(in_mount("held"), F_OK) < 0; waits++) {
-                ck_assert_int_lt(waits, 10000);
-                g_usleep(1000);
-        }
+        eventually(access(in_mount("held"), F_OK) == 0);
         must_fail(way->lock(fd, 1, false), EAGAIN);
         must(kill(holder, SIGKILL));
         must(way->lock(fd, 1, true));
@@ -175,12 +172,9 @@ START_TEST(a_deadlock_is_told) {
 
         must(lock_for_process(fd, 1, true));
         other = start_process(lock_the_other_way, NULL);
-        for (int waits = 0; access(in_mount("held"), F_OK) < 0; waits++) {
-                ck_assert_int_lt(waits, 10000);
-                g_usleep(1000);
-        }
+        eventually(access(in_mount("held"), F_OK) == 0);
         /* Until the other one waits there is none: this one would, and the other one be told. */
-        g_usleep(200000);
+        eventually(waits_for_lock(other));
         result = lock_for_process(fd, 2, true);
         code = errno;
         must(unlock_for_process(fd, 1));

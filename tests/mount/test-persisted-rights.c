@@ -179,10 +179,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, what_the_daemon_keeps_is_not_for_clients);
         tcase_add_test(tests, a_lease_holds_nobody_up);
         tcase_add_test(tests, a_seal_is_not_got_round);
-        if (geteuid() != 0)
-                return;
-        tcase_add_test(tests, the_callers_rights_decide);
-        tcase_add_test(tests, set_id_bits_of_the_file_go);
+        add_test_if(tests, the_callers_rights_decide, geteuid() == 0, "needs root");
+        add_test_if(tests, set_id_bits_of_the_file_go, geteuid() == 0, "needs root");
 }
 
 int main(int argc, char **argv) {

@@ -187,8 +187,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_pool_belongs_to_one_daemon);
         tcase_add_test(tests, a_newer_pool_is_left_alone);
         tcase_add_test(tests, another_file_at_the_path_is_not_taken);
-        if (geteuid() == 0)
-                tcase_add_test(tests, who_reaches_the_pool_does_not_get_the_daemons_rights);
+        add_test_if(tests, who_reaches_the_pool_does_not_get_the_daemons_rights, geteuid() == 0, "needs root");
         suite_add_tcase(suite, tests);
 }
 

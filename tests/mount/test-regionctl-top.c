@@ -5,6 +5,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <utmp.h>
@@ -304,8 +305,23 @@ START_TEST(fits_a_usual_terminal) {
 }
 END_TEST
 
-/* Whatever the daemon does: it can be asked to end while it is read. */
+/* Whether its process that reads the mount waits for an answer: it sleeps in a call about files. */
+static bool waits_for_server(const Session *session) {
+        static const long calls[] = {
+                SYS_openat, SYS_getdents64, SYS_newfstatat, SYS_statx, SYS_fstat, SYS_fstatfs, SYS_fgetxattr, SYS_getxattr,
+        };
+        g_autofree char *path = g_strdup_printf("/proc/%1$d/task/%1$d/children", session->regionctl), *reader = NULL;
+
+        ck_assert(g_file_get_contents(path, &reader, NULL, NULL));
+        for (size_t i = 0; i < G_N_ELEMENTS(calls); i++)
+                if (*reader && waits_in(atoi(reader), calls[i]))
+                        return true;
+        return false;
+}
+
+/* Whatever the server does: it can be asked to end while it waits for one. */
 START_TEST(ends_while_it_reads) {
+        pid_t server = fixture_server();
         Session session;
         gint64 begun;
         int status;
@@ -313,9 +329,8 @@ START_TEST(ends_while_it_reads) {
         make_three();
         begin(&session, "0.1");
         expect(&session, "NAME", "aaa");
-        stop_process(fixture_daemon());
-        /* By now it reads. */
-        g_usleep(500000);
+        stop_process(server);
+        eventually(waits_for_server(&session));
         begun = g_get_monotonic_time();
         if (_i == 0)
                 type(&session, "q");
@@ -324,7 +339,7 @@ START_TEST(ends_while_it_reads) {
         else
                 must(kill(session.regionctl, SIGTERM));
         status = next_status(&session);
-        must(kill(fixture_daemon(), SIGCONT));
+        must(kill(server, SIGCONT));
         ck_assert_int_lt(g_get_monotonic_time() - begun, 10000000);
         if (_i == 2)
                 ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %#x", status);
