@@ -127,20 +127,22 @@ static unsigned attach_once(pid_t process) {
 }
 
 /* Threads that are started meanwhile, by one that was not attached to yet, are found the next time. */
-static void attach(pid_t process) {
-        while (attach_once(process) > 0)
-                ;
+static unsigned attach(pid_t process) {
+        unsigned count, all = 0;
+
+        while ((count = attach_once(process)) > 0)
+                all += count;
+        return all;
 }
 
 static G_NORETURN void run(Holder *holder, pid_t server) {
         GHashTable *threads = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
+        unsigned all;
         pid_t id;
         int status;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        attach(server);
-        attach(holder->keeper);
-        g_atomic_int_set(&holder->attached, 1);
+        all = attach(server) + attach(holder->keeper);
         while ((id = waitpid(-1, &status, __WALL)) > 0) {
                 Thread *thread = g_hash_table_lookup(threads, GINT_TO_POINTER(id));
 
@@ -154,6 +156,9 @@ static G_NORETURN void run(Holder *holder, pid_t server) {
                         g_hash_table_insert(threads, GINT_TO_POINTER(id), thread);
                 }
                 look_at(holder, id, thread, status);
+                /* What one receives before it has stopped for the first time is not seen. */
+                if (g_hash_table_size(threads) >= all)
+                        g_atomic_int_set(&holder->attached, 1);
         }
         _exit(0);
 }
