@@ -49,7 +49,7 @@ bool keeper_renew(Keeper *keeper) {
         keeper->channel = channel_renew(keeper->channel, options->mount, &error);
         keeper->place.channel = keeper->channel;
         if (!keeper->channel) {
-                g_warning("%s", error->message);
+                log_warn_aside(error->message);
                 return false;
         }
         exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);

@@ -202,7 +202,7 @@ int keeper_run(const Options *options, const Successor *successor, Ledger *ledge
                 .background = background,
                 .manager = manager_new(),
                 .given = given,
-                .replacement = { .successor = successor, .log = log },
+                .replacement = { .successor = successor },
         };
 
         if (!(ledger ? keeper_take_over(&keeper, options, &error) : keeper_prepare(&keeper, options, &error))) {
