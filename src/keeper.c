@@ -174,9 +174,10 @@ static int serve(Keeper *keeper) {
                 refused = header->rings && header->ringless;
                 if (!refused && (!keeper->served || (!header->ready && WIFEXITED(status))))
                         return EXIT_FAILURE;
+                /* It has died of that, or of what it found. */
                 if (header->ending) {
                         guard_dismiss(keeper->ledger);
-                        return EXIT_SUCCESS;
+                        return EXIT_FAILURE;
                 }
                 if (!refused) {
                         keeper->place.previous = status;
