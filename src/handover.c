@@ -122,6 +122,7 @@ static const struct {
         { offsetof(LedgerKeeper, pool_mount), .lasting = true },
         { offsetof(LedgerKeeper, notifier[0]), .needed = true, .lasting = true },
         { offsetof(LedgerKeeper, notifier[1]), .needed = true, .lasting = true },
+        { offsetof(LedgerKeeper, lifeline) },
 };
 
 static uint64_t noted(const LedgerKeeper *keeper, size_t which) {

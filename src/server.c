@@ -2,6 +2,7 @@
 
 #include "channel.h"
 #include "descriptor.h"
+#include "guard.h"
 #include "renewal.h"
 #include "server-descriptors.h"
 #include "server-rings.h"
@@ -75,6 +76,9 @@ static bool try_mount(const Server *server, GError **error) {
         if (!header->ready && server->place->background)
                 log_to_system(server->place->log);
         ledger_publish(&header->ready, 1);
+        /* Whatever this one has in hand is for the guard's server. */
+        if (server->place->guarded && !guard_pass(server->place->ledger, server->place->keeper))
+                _exit(EXIT_FAILURE);
         kill(server->place->keeper, SERVER_READY);
         return true;
 }

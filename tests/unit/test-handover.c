@@ -89,7 +89,7 @@ START_TEST(what_cannot_be_meant_is_not_whole) {
         LedgerKeeper *keeper = ledger_keeper(ledger);
         int fd = fcntl(ledger_file(ledger), F_DUPFD_CLOEXEC, 100);
         uint64_t *const needed[] = { &keeper->channel, &keeper->pool, &keeper->notifier[0], &keeper->notifier[1] };
-        uint64_t *const others[] = { &keeper->unmounter, &keeper->pool_mount };
+        uint64_t *const others[] = { &keeper->unmounter, &keeper->pool_mount, &keeper->lifeline };
         static const uint64_t bad[] = { 1, 3, (uint64_t)INT_MAX + 1, (UINT64_C(1) << 32) + 101, UINT64_MAX };
         char *const paths[] = { keeper->mountpoint, keeper->pool_path, keeper->program };
 
