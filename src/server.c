@@ -346,6 +346,15 @@ static void tell_previous(const ServerPlace *place, const char *consequence) {
                 g_message("the server ended unexpectedly (status %d): %s", WEXITSTATUS(place->previous), consequence);
 }
 
+/* A mount that was made afresh. */
+static void tell_renewal(const ServerPlace *place) {
+        if (WIFEXITED(place->previous) && WEXITSTATUS(place->previous) == SERVER_YIELDED)
+                g_warning("as requests come over io_uring, the mount was made afresh for regionfs %s: handles of before are void",
+                          REGIONFS_VERSION);
+        else
+                tell_previous(place, "the mount was made afresh, and handles of before are void");
+}
+
 static Server *reopen_mount(const ServerPlace *place, GError **error) {
         LedgerHeader *header = ledger_header(place->ledger);
         g_autofree char *killed = place->watchdog ? watchdog_explain(place->watchdog) : NULL;
@@ -374,7 +383,7 @@ int server_main(const ServerPlace *place) {
         else if (!renews || renew(place, &error))
                 server = open_mount(place, &error);
         if (server && renews && place->previous)
-                tell_previous(place, "the mount was made afresh, and handles of before are void");
+                tell_renewal(place);
         good = server && try_mount(server, &error);
         if (good)
                 run(server);
