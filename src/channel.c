@@ -2,6 +2,7 @@
 
 #include "context.h"
 #include "descriptor.h"
+#include "log.h"
 #include "unmounter.h"
 
 #include <fcntl.h>
@@ -371,6 +372,13 @@ static int abort_connection(const char *mountpoint) {
         return umount2(mountpoint, MNT_FORCE | UMOUNT_NOFOLLOW) < 0 && errno != EBUSY ? -errno : 0;
 }
 
+/* In a keeper, which is to have servers yet. */
+static void warn_of_dead(const char *mountpoint) {
+        g_autofree char *message = g_strdup_printf("cannot unmount what has died on %s: %s", mountpoint, g_strerror(errno));
+
+        log_warn_aside(message);
+}
+
 Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error) {
         g_autofree char *mountpoint = channel_find(channel);
         int result = mountpoint ? abort_connection(mountpoint) : -EBUSY;
@@ -382,8 +390,10 @@ Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **erro
         else
                 fresh = make_channel(mountpoint, options, true, error);
         descriptor_clear(&channel->fd);
-        if (fresh && umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
-                g_warning("cannot unmount what has died on %s: %s", mountpoint, g_strerror(errno));
+        if (!fresh)
+                channel_unmount(channel);
+        else if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+                warn_of_dead(mountpoint);
         channel_forget(channel);
         return fresh;
 }

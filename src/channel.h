@@ -42,7 +42,7 @@ void channel_unmount(const Channel *channel);
 /*
  * Root's: ends the connection, whoever holds its descriptors, so that clients that wait for an answer get an error; and puts
  * a new one in its place, with the same options, without a moment in which nothing is mounted there. Takes over channel. NULL
- * with error: where something else is mounted over it, for instance.
+ * with error, where something else is mounted over it, for instance; and what has died is taken away then, as by channel_unmount().
  */
 Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error);
 

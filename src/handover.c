@@ -110,28 +110,56 @@ int handover_receive(void) {
         return good ? (int)file : -1;
 }
 
+/* Those of the keeper. */
+static const struct {
+        size_t offset; /* of the word in LedgerKeeper */
+        bool needed;
+        bool lasting; /* as long as the mount */
+} descriptors[] = {
+        { offsetof(LedgerKeeper, channel), .needed = true, .lasting = true },
+        { offsetof(LedgerKeeper, unmounter), .lasting = true },
+        { offsetof(LedgerKeeper, pool), .needed = true, .lasting = true },
+        { offsetof(LedgerKeeper, pool_mount), .lasting = true },
+        { offsetof(LedgerKeeper, notifier[0]), .needed = true, .lasting = true },
+        { offsetof(LedgerKeeper, notifier[1]), .needed = true, .lasting = true },
+        { offsetof(LedgerKeeper, lifeline) },
+};
+
+static uint64_t noted(const LedgerKeeper *keeper, size_t which) {
+        return *(const uint64_t *)(const void *)((const char *)keeper + descriptors[which].offset);
+}
+
+static bool is_path(const char *path, size_t size, bool may_be_empty) {
+        return memchr(path, '\0', size) && (*path == '/' || (may_be_empty && !*path));
+}
+
 bool handover_is_whole(const Ledger *ledger) {
         const LedgerKeeper *keeper = ledger_keeper(ledger);
 
-        return fcntl(ledger_descriptor(keeper->channel), F_GETFD) >= 0 &&
-               fcntl(ledger_descriptor(keeper->pool), F_GETFD) >= 0 &&
-               fcntl(ledger_descriptor(keeper->notifier[0]), F_GETFD) >= 0 &&
-               fcntl(ledger_descriptor(keeper->notifier[1]), F_GETFD) >= 0;
+        /* A mount that a server has begun to end is nobody's to go on with. */
+        if (ledger_header(ledger)->ending)
+                return false;
+        for (size_t i = 0; i < G_N_ELEMENTS(descriptors); i++) {
+                uint64_t word = noted(keeper, i);
+
+                if (word > INT_MAX || (word && word <= STDERR_FILENO + 1) || (descriptors[i].needed && !word) ||
+                    (descriptors[i].needed && fcntl(ledger_descriptor(word), F_GETFD) < 0))
+                        return false;
+        }
+        return keeper->pool_kind <= POOL_DIRECTORY && is_path(keeper->mountpoint, sizeof(keeper->mountpoint), false) &&
+               is_path(keeper->pool_path, sizeof(keeper->pool_path), true) &&
+               is_path(keeper->program, sizeof(keeper->program), false);
 }
 
 void handover_lasting(const Ledger *ledger, HandoverFound found, void *data) {
         const LedgerKeeper *keeper = ledger_keeper(ledger);
 
         found(data, ledger_file(ledger));
-        found(data, ledger_descriptor(keeper->channel));
-        found(data, ledger_descriptor(keeper->unmounter));
-        found(data, ledger_descriptor(keeper->pool));
-        found(data, ledger_descriptor(keeper->pool_mount));
-        found(data, ledger_descriptor(keeper->notifier[0]));
-        found(data, ledger_descriptor(keeper->notifier[1]));
+        for (size_t i = 0; i < G_N_ELEMENTS(descriptors); i++)
+                if (descriptors[i].lasting)
+                        found(data, ledger_descriptor(noted(keeper, i)));
         found(data, ledger_descriptor(ledger_header(ledger)->reports));
-        /* It was the first node. */
-        found(data, ledger_descriptor(ledger_node(ledger, 0)->descriptor));
+        found(data, registry_root_descriptor(ledger));
 }
 
 void handover_named(const Ledger *ledger, HandoverFound found, void *data) {
@@ -144,22 +172,23 @@ void handover_named(const Ledger *ledger, HandoverFound found, void *data) {
 
 GArray *handover_descriptors(const Ledger *ledger) {
         const LedgerKeeper *keeper = ledger_keeper(ledger);
-        const int handed_over[] = { ledger_file(ledger), ledger_descriptor(keeper->channel),
-                                    ledger_descriptor(keeper->unmounter),
-                                    ledger_descriptor(keeper->pool), ledger_descriptor(keeper->pool_mount),
-                                    ledger_descriptor(keeper->notifier[0]), ledger_descriptor(keeper->notifier[1]) };
-        GArray *descriptors = server_descriptors_open();
+        GArray *open = server_descriptors_open();
+        int file = ledger_file(ledger);
 
         /* What was handed over is still open to other images; what we have opened is not. */
-        for (guint i = descriptors->len; i > 0; i--) {
-                int fd = g_array_index(descriptors, int, i - 1);
+        for (guint i = open->len; i > 0; i--) {
+                int fd = g_array_index(open, int, i - 1);
 
                 if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
-                        g_array_remove_index_fast(descriptors, i - 1);
+                        g_array_remove_index_fast(open, i - 1);
         }
-        for (size_t i = 0; i < G_N_ELEMENTS(handed_over); i++)
-                if (handed_over[i] >= 0)
-                        g_array_append_val(descriptors, handed_over[i]);
+        g_array_append_val(open, file);
+        for (size_t i = 0; i < G_N_ELEMENTS(descriptors); i++) {
+                int fd = ledger_descriptor(noted(keeper, i));
+
+                if (fd >= 0)
+                        g_array_append_val(open, fd);
+        }
         close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-        return descriptors;
+        return open;
 }

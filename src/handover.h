@@ -47,7 +47,7 @@ void handover_cancel(void);
 /* In the new image: the ledger's descriptor that was handed over so, or -1. */
 int handover_receive(void);
 
-/* Whether what nobody can do without has come with the ledger. */
+/* Whether what nobody can do without has come with the ledger, and what that says can be meant. */
 bool handover_is_whole(const Ledger *ledger);
 
 /*

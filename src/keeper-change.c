@@ -1,6 +1,8 @@
 /* Another connection, another program, another run of the service. */
 #include "keeper-parts.h"
 
+#include "child.h"
+#include "descriptor.h"
 #include "guard.h"
 #include "handover.h"
 #include "renewal.h"
@@ -8,15 +10,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* What it has not passed on means nothing to the new connection. */
 static void exchange_notifier(Keeper *keeper) {
-        if (keeper->notifies) {
-                kill(keeper->notifies, SIGKILL);
+        if (child_kill(keeper->notifies))
                 waitpid(keeper->notifies, NULL, 0);
-        }
+        keeper->notifier_is_old = false;
         keeper_start_notifier(keeper);
 }
 
@@ -37,6 +39,13 @@ static void exchange_descriptor(GArray *descriptors, int old, int new) {
                         g_array_index(descriptors, int, i) = new;
 }
 
+/* Whatever servers may have written over it. */
+static void note(const Keeper *keeper) {
+        handover_note(keeper->ledger, keeper->channel, keeper->pool, keeper->place.options,
+                      keeper->replacement.successor->path);
+        handover_note_notifier(keeper->ledger, keeper->notifier, keeper->notifies);
+}
+
 bool keeper_renew(Keeper *keeper) {
         LedgerHeader *header = ledger_header(keeper->ledger);
         const Options *options = keeper->place.options;
@@ -49,19 +58,40 @@ bool keeper_renew(Keeper *keeper) {
         keeper->channel = channel_renew(keeper->channel, options->mount, &error);
         keeper->place.channel = keeper->channel;
         if (!keeper->channel) {
-                g_warning("%s", error->message);
+                log_warn_aside(error->message);
                 return false;
         }
         exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);
-        handover_note(keeper->ledger, keeper->channel, keeper->pool, options, keeper->replacement.successor->path);
+        note(keeper);
         exchange_stored(keeper, old);
         exchange_notifier(keeper);
         return true;
 }
 
 void keeper_give_back(const Keeper *keeper) {
-        if (guard_is_posted(keeper->ledger))
+        if (keeper->lifeline >= 0 && guard_is_posted(keeper->ledger))
                 _exit(EXIT_FAILURE);
+}
+
+static void drop_guard(Keeper *keeper) {
+        GArray *descriptors = keeper->place.descriptors;
+
+        guard_dismiss(keeper->ledger);
+        keeper->place.guarded = false;
+        ledger_keeper(keeper->ledger)->lifeline = 0;
+        /* From here on its number may be another's. */
+        for (guint i = descriptors->len; keeper->lifeline >= 0 && i > 0; i--)
+                if (g_array_index(descriptors, int, i - 1) == keeper->lifeline)
+                        g_array_remove_index_fast(descriptors, i - 1);
+        descriptor_clear(&keeper->lifeline);
+}
+
+void keeper_settle_in(Keeper *keeper) {
+        if (keeper->lifeline >= 0)
+                drop_guard(keeper);
+        /* What it passes on may have another form now. When it has ended the next one is started. */
+        if (keeper->notifier_is_old)
+                child_kill(keeper->notifies);
 }
 
 /* Ends, with the mount in the store of the service manager. Returns where that fails. */
@@ -69,8 +99,8 @@ static void give(Keeper *keeper) {
         int result;
 
         /* The next run starts its own. */
-        if (keeper->notifies)
-                kill(keeper->notifies, SIGKILL);
+        child_kill(keeper->notifies);
+        note(keeper);
         handover_note_notifier(keeper->ledger, keeper->notifier, 0);
         result = store_give(keeper->manager, keeper->ledger);
         if (result == 0)
@@ -78,18 +108,47 @@ static void give(Keeper *keeper) {
         replacement_fail(&keeper->replacement, "the service manager does not keep the mount: %s", g_strerror(-result));
 }
 
-void keeper_hand_over(Keeper *keeper) {
-        const char *path = keeper->replacement.successor->path;
+/* In the guard: goes on where the new image has ended, which may have had a server. */
+static bool take_back(Keeper *keeper, int notifier) {
+        const LedgerHeader *header = ledger_header(keeper->ledger);
 
-        if (keeper->replacement.to_store)
-                return give(keeper);
-        if (guard_post(keeper->ledger)) {
-                replacement_fail(&keeper->replacement, "%s has died before it could go on", path);
-                return;
-        }
+        replacement_fail(&keeper->replacement, "%s has died before it could go on, or did not answer",
+                         keeper->replacement.successor->path);
+        keeper_count_lost(keeper);
+        /* It is no child of this process's, which could not see to it. */
+        if (notifier >= 0)
+                syscall(SYS_pidfd_send_signal, notifier, SIGKILL, NULL, 0);
+        keeper->notifies = 0;
+        if (header->rings || !header->serving)
+                return keeper_renew(keeper);
+        exchange_notifier(keeper);
+        return true;
+}
+
+/* Another program. Returns where that fails; false: and the mount has gone. */
+static bool become(Keeper *keeper) {
+        auto_descriptor notifier = keeper->notifies ? syscall(SYS_pidfd_open, keeper->notifies, 0) : -1;
+        const Successor *successor = keeper->replacement.successor;
+
+        note(keeper);
+        if (guard_post(keeper->ledger))
+                return take_back(keeper, notifier);
+        keeper->lifeline = guard_lifeline(keeper->ledger);
+        descriptor_clear(&notifier);
         handover_prepare(keeper->ledger);
-        successor_become(keeper->replacement.successor);
-        replacement_fail(&keeper->replacement, "cannot run %s: %s", path, g_strerror(errno));
+        successor_become(successor);
+        replacement_fail(&keeper->replacement, "cannot run %s: %s", successor->path, g_strerror(errno));
         handover_cancel();
-        guard_dismiss(keeper->ledger);
+        drop_guard(keeper);
+        return true;
+}
+
+bool keeper_hand_over(Keeper *keeper) {
+        /* Of the program before, whose server has not answered. */
+        if (keeper->lifeline >= 0)
+                drop_guard(keeper);
+        if (!keeper->replacement.to_store)
+                return become(keeper);
+        give(keeper);
+        return true;
 }

@@ -2,12 +2,12 @@
 #include "keeper-parts.h"
 
 #include "descriptor.h"
+#include "guard.h"
 #include "handover.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,13 +46,6 @@ void keeper_start_notifier(Keeper *keeper) {
         _exit(EXIT_SUCCESS);
 }
 
-/* In the server: the keeper's death is to be told. A keeper that died before this was asked for is told as well. */
-static void watch_keeper(pid_t keeper) {
-        prctl(PR_SET_PDEATHSIG, SERVER_ORPHANED);
-        if (getppid() != keeper)
-                raise(SERVER_ORPHANED);
-}
-
 /*
  * In the server: where memory runs out, in a control group above all, it is killed before the keeper is, which differs little
  * from it otherwise. It can be replaced. More than that little would have it killed before whoever takes the memory.
@@ -88,7 +81,7 @@ pid_t keeper_start_server(Keeper *keeper) {
                 return server;
         /* Those that both take stay blocked all the time: one that came in between would be the server's death. */
         server_block_signals();
-        watch_keeper(keeper->place.keeper);
+        guard_watch_keeper(keeper->place.guarded, keeper->place.keeper);
         step_before_keeper();
         status = confine(keeper, confinement_enter_server) ? server_main(&keeper->place) : EXIT_FAILURE;
         /* Nobody else is left to remove it. */
@@ -97,12 +90,15 @@ pid_t keeper_start_server(Keeper *keeper) {
         exit(status);
 }
 
-/* It does not end before it is asked to, unless someone ends it. */
+/* It does not end before it is asked to, unless someone ends it; for a newer one to ask, perhaps. */
 static void look_after_notifier(Keeper *keeper, pid_t ended) {
+        bool wanted = keeper->notifier_is_old || !ledger_header(keeper->ledger)->ending;
+
         if (ended != keeper->notifies)
                 return;
         keeper->notifies = 0;
-        if (!ledger_header(keeper->ledger)->ending)
+        keeper->notifier_is_old = false;
+        if (wanted)
                 keeper_start_notifier(keeper);
 }
 
@@ -113,6 +109,7 @@ bool keeper_reap(Keeper *keeper, pid_t server, int *status) {
         for (pid_t child; (child = waitpid(-1, &how, WNOHANG)) > 0;) {
                 if (child != server) {
                         replacement_take_end(&keeper->replacement, child, how);
+                        guard_take_end(keeper->ledger, child);
                         look_after_notifier(keeper, child);
                 } else {
                         *status = how;

@@ -21,6 +21,8 @@ typedef struct Keeper {
         pid_t notifies;         /* the notifier's process; 0: none */
         Watchdog *watchdog;     /* owned; NULL: none */
         Confinement *confinement; /* owned */
+        bool notifier_is_old;   /* its program is the one before: it is to be replaced */
+        int lifeline;           /* owned: see guard.h; -1: there is no guard */
         Background *background; /* borrowed, or NULL: none, or told already */
         bool served;            /* a server has taken requests */
         Manager *manager;       /* owned, or NULL: no service manager */
@@ -41,6 +43,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Keeper, keeper_clear)
 bool keeper_prepare(Keeper *keeper, const Options *options, GError **error);
 bool keeper_take_over(Keeper *keeper, const Options *options, GError **error);
 
+/* Counts a server of another keeper's, which has died with that. */
+void keeper_count_lost(Keeper *keeper);
+
 /* keeper-children.c: the process, or -1 with errno. */
 pid_t keeper_start_server(Keeper *keeper);
 void keeper_start_notifier(Keeper *keeper);
@@ -57,5 +62,11 @@ bool keeper_renew(Keeper *keeper);
 /* Does not return if another program waits for this one to fail. */
 void keeper_give_back(const Keeper *keeper);
 
-/* Becomes the program that was asked, or leaves the mount to the service manager. Returns where that fails. */
-void keeper_hand_over(Keeper *keeper);
+/* Whatever is there of the program before goes: the mount is this one's, or nobody's any more. */
+void keeper_settle_in(Keeper *keeper);
+
+/*
+ * Becomes the program that was asked, or leaves the mount to the service manager. Returns where that fails; false: and the mount
+ * has gone.
+ */
+bool keeper_hand_over(Keeper *keeper);

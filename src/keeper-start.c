@@ -2,7 +2,9 @@
 #include "keeper-parts.h"
 
 #include "channel.h"
+#include "child.h"
 #include "descriptor.h"
+#include "guard.h"
 #include "handover.h"
 #include "ledger-mend.h"
 #include "mountpoint.h"
@@ -108,9 +110,15 @@ bool keeper_prepare(Keeper *keeper, const Options *options, GError **error) {
         return mount(keeper, options, error);
 }
 
+void keeper_count_lost(Keeper *keeper) {
+        LedgerHeader *header = ledger_header(keeper->ledger);
+
+        if (header->server == header->restarts + 1)
+                ledger_publish(&header->restarts, header->restarts + 1);
+}
+
 /* What another keeper has had. */
 bool keeper_take_over(Keeper *keeper, const Options *options, GError **error) {
-        LedgerHeader *header = ledger_header(keeper->ledger);
         unsigned missing = ledger_mend(keeper->ledger);
 
         if (missing)
@@ -119,12 +127,14 @@ bool keeper_take_over(Keeper *keeper, const Options *options, GError **error) {
         keeper->channel = handover_channel(keeper->ledger);
         keeper->notifier = handover_notifier(keeper->ledger, &keeper->notifies);
         /* That of another run is no child of this process. */
-        if (keeper->given)
+        if (!child_is_ours(keeper->notifies))
                 keeper->notifies = 0;
+        keeper->notifier_is_old = keeper->notifies;
         keeper->served = true;
-        /* It was killed together with the keeper that would have counted it. */
-        if (header->server == header->restarts + 1)
-                ledger_publish(&header->restarts, header->restarts + 1);
+        keeper_count_lost(keeper);
+        keeper->place.guarded = guard_is_posted(keeper->ledger) && !keeper->given;
+        keeper->lifeline = keeper->place.guarded ? guard_lifeline(keeper->ledger) : -1;
+        ledger_keeper(keeper->ledger)->lifeline = ledger_note_descriptor(keeper->lifeline);
         if (!(keeper->confinement = confinement_new(options->io_uring, error)))
                 return false;
         if (options->namespaces && !(keeper->namespaces = namespaces_new(keeper->pool, error)))

@@ -75,6 +75,12 @@ static void take_give(Keeper *keeper) {
                 replacement_begin(&keeper->replacement, true);
 }
 
+/* One of another image's server may have been pending. */
+static void take_ready(Keeper *keeper) {
+        if (keeper->lifeline < 0 || !guard_is_posted(keeper->ledger))
+                keeper_settle_in(keeper);
+}
+
 /* Until the server has died; returns how, as of waitpid(2). */
 static int wait_for_server(Keeper *keeper, pid_t server) {
         siginfo_t signal;
@@ -87,7 +93,7 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
                                 return status;
                         break;
                 case SERVER_READY:
-                        guard_dismiss(keeper->ledger);
+                        take_ready(keeper);
                         tell_manager(keeper);
                         tell_ready(keeper);
                         break;
@@ -174,21 +180,26 @@ static int serve(Keeper *keeper) {
                 refused = header->rings && header->ringless;
                 if (!refused && (!keeper->served || (!header->ready && WIFEXITED(status))))
                         return EXIT_FAILURE;
+                /* It has died of that, or of what it found. */
                 if (header->ending) {
                         guard_dismiss(keeper->ledger);
-                        return EXIT_SUCCESS;
+                        return EXIT_FAILURE;
                 }
                 if (!refused) {
                         keeper->place.previous = status;
                         ledger_publish(&header->restarts, header->restarts + 1);
                 }
-                if ((header->rings || !header->serving) && !keeper_renew(keeper))
-                        return EXIT_FAILURE;
+                if (header->rings || !header->serving) {
+                        /* Not before: the guard would know nothing of another connection. */
+                        keeper_give_back(keeper);
+                        if (!keeper_renew(keeper))
+                                return EXIT_FAILURE;
+                }
                 /* It may have died before it saw that; or another image is to. */
                 if (keeper->end)
                         raise(keeper->end);
-                if (keeper->replacement.yielding)
-                        keeper_hand_over(keeper);
+                if (keeper->replacement.yielding && !keeper_hand_over(keeper))
+                        return EXIT_FAILURE;
                 if (!refused)
                         rest(keeper);
         }
@@ -202,7 +213,8 @@ int keeper_run(const Options *options, const Successor *successor, Ledger *ledge
                 .background = background,
                 .manager = manager_new(),
                 .given = given,
-                .replacement = { .successor = successor, .log = log },
+                .replacement = { .successor = successor },
+                .lifeline = -1,
         };
 
         if (!(ledger ? keeper_take_over(&keeper, options, &error) : keeper_prepare(&keeper, options, &error))) {
@@ -227,6 +239,7 @@ int keeper_run(const Options *options, const Successor *successor, Ledger *ledge
                 .options = options,
                 .log = log,
                 .background = !options->foreground,
+                .guarded = keeper.place.guarded,
                 .pool = keeper.pool,
                 .namespaces = keeper.namespaces,
                 .ledger = keeper.ledger,

@@ -183,6 +183,7 @@ typedef struct LedgerKeeper {
         uint64_t notifies;         /* its process; 0: none */
         uint64_t guard;            /* a process; see guard.h */
         uint64_t guard_state;      /* what has become of it */
+        uint64_t lifeline;         /* as of guard_lifeline() */
         char mountpoint[PATH_MAX];
         char pool_path[PATH_MAX];  /* empty: none */
         char program[PATH_MAX];

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <glib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -78,6 +79,14 @@ void log_to_system(Log *log) {
         g_mutex_lock(&log->lock);
         log->to_system = true;
         g_mutex_unlock(&log->lock);
+}
+
+void log_warn_aside(const char *message) {
+        if (fork() != 0)
+                return;
+        close_range(STDERR_FILENO + 1, ~0U, 0);
+        g_warning("%s", message);
+        _exit(EXIT_SUCCESS);
 }
 
 void log_begin_setup(Log *log) {

@@ -19,6 +19,12 @@ Log *log_new(bool debug);
 void log_to_system(Log *log);
 
 /*
+ * Warns from a process that has descriptors of its own, for one that shares its table with servers: they would close that of
+ * the system log, and the C library close it once more, when it is another's by then. The process is for the caller to reap.
+ */
+void log_warn_aside(const char *message);
+
+/*
  * While set-up lasts, libfuse's complaints are not printed: the last one becomes part of the one sentence that the
  * user is told. log_end_setup() gives it out (the caller's to free) or NULL, and prints what comes from then on.
  */

@@ -45,6 +45,8 @@ typedef struct Message {
         char name[NAME_MAX + 1];
 } Message;
 
+G_STATIC_ASSERT(sizeof(Message) == NOTIFIER_MESSAGE_SIZE);
+
 Notifier *notifier_open(const int ends[2]) {
         const struct timeval patience = { .tv_sec = PATIENCE_TO_TELL };
         Notifier *notifier = g_new0(Notifier, 1);

@@ -18,6 +18,9 @@
 
 typedef struct Notifier Notifier;
 
+/* Bytes of what is told of a name at most: part of the ledger's format. */
+#define NOTIFIER_MESSAGE_SIZE 280
+
 /* The socket alone. NULL with error where there is none. */
 Notifier *notifier_new(GError **error);
 void notifier_free(Notifier *notifier);

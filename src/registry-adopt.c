@@ -105,6 +105,13 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         return ids;
 }
 
+int registry_root_descriptor(const Ledger *ledger) {
+        for (uint64_t number = 0; number < ledger_header(ledger)->nodes; number++)
+                if (ledger_node(ledger, number)->id == REGISTRY_ROOT_ID)
+                        return ledger_descriptor(ledger_node(ledger, number)->descriptor);
+        return -1;
+}
+
 void registry_descriptors(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {
         uint64_t slots = ledger_header(ledger)->nodes;
 

@@ -45,6 +45,9 @@ typedef struct Registry Registry;
 Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name);
 void registry_free(Registry *registry);
 
+/* The descriptor of the root directory's node, or -1. */
+int registry_root_descriptor(const Ledger *ledger);
+
 /* Around a change of names in the pool and the registry. */
 void registry_begin_change(Registry *registry);
 void registry_end_change(Registry *registry);

@@ -1,5 +1,6 @@
 #include "replacement.h"
 
+#include "log.h"
 #include "server.h"
 
 #include <errno.h>
@@ -11,15 +12,6 @@
 #define PATIENCE_ANSWER (5 * G_USEC_PER_SEC)
 #define PATIENCE_SERVER (2 * G_USEC_PER_SEC)
 
-/* From a process that has descriptors of its own: that of the system log would be one that servers close. */
-static void say(const char *message) {
-        if (fork() != 0)
-                return;
-        close_range(STDERR_FILENO + 1, ~0U, 0);
-        g_warning("%s", message);
-        _exit(EXIT_SUCCESS);
-}
-
 void replacement_fail(Replacement *replacement, const char *format, ...) {
         g_autofree char *reason = NULL, *message = NULL;
         va_list arguments;
@@ -29,10 +21,10 @@ void replacement_fail(Replacement *replacement, const char *format, ...) {
         va_end(arguments);
         message = g_strdup_printf("%s: this regionfs %s", reason,
                                   replacement->to_store ? "ends, and its mount with it" : "goes on");
-        say(message);
+        log_warn_aside(message);
         if (replacement->to_store)
                 raise(SIGTERM);
-        *replacement = (Replacement){ .successor = replacement->successor, .log = replacement->log };
+        *replacement = (Replacement){ .successor = replacement->successor };
 }
 
 void replacement_begin(Replacement *replacement, bool to_store) {

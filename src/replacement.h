@@ -8,14 +8,12 @@
  * For the keeper, which has children that it did not wait for, and may not open a descriptor.
  */
 
-#include "log.h"
 #include "successor.h"
 
 #include <stdint.h>
 
 typedef struct Replacement {
         const Successor *successor; /* borrowed */
-        Log *log;                   /* borrowed */
         bool wanted;
         bool to_store;              /* the next run of the service is to go on, and not this process */
         pid_t asked;                /* the process that was asked and has not answered; 0: none */

@@ -2,6 +2,7 @@
 
 #include "channel.h"
 #include "descriptor.h"
+#include "guard.h"
 #include "renewal.h"
 #include "server-descriptors.h"
 #include "server-rings.h"
@@ -75,6 +76,9 @@ static bool try_mount(const Server *server, GError **error) {
         if (!header->ready && server->place->background)
                 log_to_system(server->place->log);
         ledger_publish(&header->ready, 1);
+        /* Whatever this one has in hand is for the guard's server. */
+        if (server->place->guarded && !guard_pass(server->place->ledger, server->place->keeper))
+                _exit(EXIT_FAILURE);
         kill(server->place->keeper, SERVER_READY);
         return true;
 }
@@ -342,6 +346,15 @@ static void tell_previous(const ServerPlace *place, const char *consequence) {
                 g_message("the server ended unexpectedly (status %d): %s", WEXITSTATUS(place->previous), consequence);
 }
 
+/* A mount that was made afresh. */
+static void tell_renewal(const ServerPlace *place) {
+        if (WIFEXITED(place->previous) && WEXITSTATUS(place->previous) == SERVER_YIELDED)
+                g_warning("as requests come over io_uring, the mount was made afresh for regionfs %s: handles of before are void",
+                          REGIONFS_VERSION);
+        else
+                tell_previous(place, "the mount was made afresh, and handles of before are void");
+}
+
 static Server *reopen_mount(const ServerPlace *place, GError **error) {
         LedgerHeader *header = ledger_header(place->ledger);
         g_autofree char *killed = place->watchdog ? watchdog_explain(place->watchdog) : NULL;
@@ -370,7 +383,7 @@ int server_main(const ServerPlace *place) {
         else if (!renews || renew(place, &error))
                 server = open_mount(place, &error);
         if (server && renews && place->previous)
-                tell_previous(place, "the mount was made afresh, and handles of before are void");
+                tell_renewal(place);
         good = server && try_mount(server, &error);
         if (good)
                 run(server);

@@ -18,6 +18,7 @@ typedef struct ServerPlace {
         const Options *options;
         Log *log;
         bool background; /* logs to the system once the mount answers */
+        bool guarded;    /* the mount may still become another process's: see guard.h */
         const Pool *pool;
         const Namespaces *namespaces; /* NULL: none */
         Ledger *ledger;

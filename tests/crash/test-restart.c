@@ -1,5 +1,6 @@
 /* The server dies, and nobody notices. */
 #include "crash.h"
+#include "ledger.h"
 
 #include <dirent.h>
 #include <regionfs/regionfs.h>
@@ -439,8 +440,34 @@ START_TEST(nothing_is_left_over) {
 }
 END_TEST
 
+/* The kernel's first request, without which no server can go on. */
+static void damage_ledger(void) {
+        g_autofree char *said = NULL, *garbage = g_malloc0(LEDGER_INIT_MAX);
+        int fd;
+
+        run_command(&said, "find /proc/%d/fd -lname '*regionfs-ledger*' | head -n 1", fixture_daemon());
+        fd = must_open(g_strchomp(said), O_RDWR, 0);
+        ck_assert_int_eq(pwrite(fd, garbage, LEDGER_INIT_MAX, offsetof(LedgerHeader, init)), LEDGER_INIT_MAX);
+        must(close(fd));
+}
+
+START_TEST(an_end_by_damage_is_a_failure) {
+        int status;
+
+        fixture_mount(NULL);
+        must_write(in_mount("a"), "text");
+        damage_ledger();
+        must(kill(fixture_server(), SIGKILL));
+        must(waitpid(fixture_daemon(), &status, 0));
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE, "%#x", status);
+        ck_assert(has_logged("the kernel's first request is lost"));
+        eventually(!is_mounted());
+        fixture_remove();
+}
+END_TEST
+
 static void add(Suite *suite) {
-        TCase *tests = add_case(suite, "restart");
+        TCase *tests = add_case(suite, "restart"), *alone = tcase_create("alone");
 
         tcase_add_test(tests, names_and_contents_are_there);
         tcase_add_test(tests, handles_go_on);
@@ -457,6 +484,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, names_may_change_around_it);
         tcase_add_test(tests, persisted_regions_go_on);
         tcase_add_test(tests, nothing_is_left_over);
+        tcase_add_test(alone, an_end_by_damage_is_a_failure);
+        suite_add_tcase(suite, alone);
 }
 
 int main(int argc, char **argv) {

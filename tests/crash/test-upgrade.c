@@ -1,10 +1,12 @@
 /* The keeper becomes the program that is now on disk, and nobody notices. */
+#include "crash.h"
 #include "held.h"
 
 #include <regionfs/regionfs.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
@@ -34,6 +36,16 @@ static ino_t inode_of(const char *path) {
 
         must(stat(path, &st));
         return st.st_ino;
+}
+
+/* The daemon's children that run anything else than the program on disk, or have not been waited for. */
+static int count_others(void) {
+        g_autofree char *said = NULL;
+
+        run_command(&said, "for child in $(cat /proc/%d/task/%d/children); do "
+                           "[ /proc/$child/exe -ef '%s' ] || echo $child; done | wc -l",
+                    fixture_daemon(), fixture_daemon(), program);
+        return atoi(said);
 }
 
 /* Returns when another server answers. */
@@ -117,6 +129,8 @@ START_TEST(the_program_on_disk_is_the_one_that_goes_on) {
         upgrade();
         ck_assert_uint_eq(image_of(fixture_daemon()), inode_of(program));
         ck_assert_uint_eq(image_of(fixture_server()), inode_of(program));
+        /* All of it, the notifier too. */
+        eventually(count_others() == 0);
         held_check(held);
         /* And once more, from there. */
         put_program(original);
@@ -467,9 +481,50 @@ START_TEST(one_in_the_background_goes_on_there) {
 }
 END_TEST
 
-static void add(Suite *suite) {
-        TCase *tests = tcase_create("upgrade"), *alone = tcase_create("alone");
+/* As after a crash: what the pool has, and what the kernel serves itself. */
+START_TEST(over_io_uring_names_contents_and_views_go_on) {
+        char *view, text[8] = "";
+        int fd;
 
+        fixture_expect("handles of before are void");
+        must(mkdir(in_mount("d"), 0700));
+        must_write(in_mount("d/a"), "before");
+        must(setxattr(in_mount("d/a"), "user.own", "value", 5, 0));
+        fd = must_open(in_mount("d/a"), O_RDWR, 0);
+        view = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        ck_assert_ptr_ne(view, MAP_FAILED);
+        for (int i = 1; i <= 3; i++) {
+                g_autofree char *value = NULL;
+
+                must(kill(fixture_daemon(), SIGHUP));
+                eventually(has_restarted(i));
+                eventually(has_logged("warning: as requests come over io_uring, the mount was made afresh"));
+                forget_log();
+                value = must_get(in_mount("d/a"), "user.own");
+                ck_assert_str_eq(value, "value");
+                ck_assert(root_has(REGIONFS_ATTRIBUTE_REGIONS, "1"));
+                must_fail(fchmod(fd, 0600), ENOTCONN);
+                view[0] = '0' + i;
+                ck_assert_int_eq(pread(fd, text, 6, 0), 6);
+                ck_assert_int_eq(text[0], '0' + i);
+                must_read(in_mount("d/a"), text);
+        }
+        must(munmap(view, 4096));
+        close(fd);
+        must_write(in_mount("new"), "more");
+        must_read(in_mount("new"), "more");
+}
+END_TEST
+
+static void add(Suite *suite) {
+        TCase *tests = tcase_create("upgrade"), *alone;
+
+        if (fixture_over_uring()) {
+                tcase_add_checked_fixture(tests, begin_mounted, end_mounted);
+                tcase_add_test(tests, over_io_uring_names_contents_and_views_go_on);
+                suite_add_tcase(suite, tests);
+                return;
+        }
         tcase_add_checked_fixture(tests, begin_mounted, end_mounted);
         tcase_add_test(tests, everything_goes_on);
         tcase_add_test(tests, the_program_on_disk_is_the_one_that_goes_on);
@@ -486,6 +541,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, many_signals_at_once_are_as_good_as_one);
         tcase_add_test(tests, the_server_takes_no_hangup_from_others);
         suite_add_tcase(suite, tests);
+        alone = tcase_create("alone");
         tcase_add_test(alone, a_directory_pool_stays_claimed);
         tcase_add_test(alone, one_that_comes_early_is_kept);
         tcase_add_test(alone, it_can_be_ended_meanwhile);

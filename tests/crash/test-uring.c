@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -309,7 +310,25 @@ START_TEST(crashes_under_load_leave_nothing) {
 }
 END_TEST
 
+/* Nobody would serve it. */
+START_TEST(a_mount_that_cannot_be_made_anew_is_taken_away) {
+        const struct rlimit none = { 3, 3 };
+        int status;
+
+        fixture_mount(NULL);
+        must_write(in_mount("a"), "text");
+        must(prlimit(fixture_daemon(), RLIMIT_NOFILE, &none, NULL));
+        must(kill(fixture_server(), SIGKILL));
+        must(waitpid(fixture_daemon(), &status, 0));
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE);
+        ck_assert(!is_mounted());
+        fixture_remove();
+}
+END_TEST
+
 static void add(Suite *suite) {
+        TCase *alone = tcase_create("alone");
+
         TCase *tests = add_case(suite, "uring");
 
         tcase_add_test(tests, names_and_contents_are_there);
@@ -319,6 +338,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_lifetime_ends_whose_client_has_died_with_the_server);
         tcase_add_test(tests, memory_of_before_comes_back);
         tcase_add_test(tests, crashes_under_load_leave_nothing);
+        tcase_add_test(alone, a_mount_that_cannot_be_made_anew_is_taken_away);
+        suite_add_tcase(suite, alone);
 }
 
 int main(int argc, char **argv) {

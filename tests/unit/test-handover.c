@@ -1,6 +1,8 @@
 /* What another program finds: a ledger by its descriptor, and what of its descriptors has not come with it. */
+#include "handover.h"
 #include "ledger-mend.h"
 #include "ledger.h"
+#include "registry.h"
 
 #include "unit.h"
 
@@ -73,6 +75,83 @@ START_TEST(what_is_missing_is_taken_out) {
 }
 END_TEST
 
+/* As one that was handed over. */
+static void fill(const Ledger *ledger, int fd) {
+        LedgerKeeper *keeper = ledger_keeper(ledger);
+
+        *keeper = (LedgerKeeper){ .mountpoint = "/mount", .program = "/program" };
+        keeper->channel = keeper->pool = keeper->notifier[0] = keeper->notifier[1] = ledger_note_descriptor(fd);
+}
+
+/* A server that went wild may have written anything. */
+START_TEST(what_cannot_be_meant_is_not_whole) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        LedgerKeeper *keeper = ledger_keeper(ledger);
+        int fd = fcntl(ledger_file(ledger), F_DUPFD_CLOEXEC, 100);
+        uint64_t *const needed[] = { &keeper->channel, &keeper->pool, &keeper->notifier[0], &keeper->notifier[1] };
+        uint64_t *const others[] = { &keeper->unmounter, &keeper->pool_mount, &keeper->lifeline };
+        static const uint64_t bad[] = { 1, 3, (uint64_t)INT_MAX + 1, (UINT64_C(1) << 32) + 101, UINT64_MAX };
+        char *const paths[] = { keeper->mountpoint, keeper->pool_path, keeper->program };
+
+        fill(ledger, fd);
+        ck_assert(handover_is_whole(ledger));
+        for (size_t i = 0; i < G_N_ELEMENTS(needed); i++) {
+                fill(ledger, fd);
+                *needed[i] = 0;
+                ck_assert(!handover_is_whole(ledger));
+                *needed[i] = ledger_note_descriptor(99);
+                ck_assert(!handover_is_whole(ledger));
+                for (size_t k = 0; k < G_N_ELEMENTS(bad); k++) {
+                        *needed[i] = bad[k];
+                        ck_assert(!handover_is_whole(ledger));
+                }
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                for (size_t k = 0; k < G_N_ELEMENTS(bad); k++) {
+                        fill(ledger, fd);
+                        *others[i] = bad[k];
+                        ck_assert(!handover_is_whole(ledger));
+                }
+        for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
+                fill(ledger, fd);
+                memset(paths[i], '/', PATH_MAX);
+                ck_assert(!handover_is_whole(ledger));
+                strcpy(paths[i], "relative");
+                ck_assert(!handover_is_whole(ledger));
+        }
+        fill(ledger, fd);
+        keeper->pool_kind = 3;
+        ck_assert(!handover_is_whole(ledger));
+        fill(ledger, fd);
+        ledger_header(ledger)->ending = 1;
+        ck_assert(!handover_is_whole(ledger));
+        close(fd);
+}
+END_TEST
+
+static void find(void *data, int fd) {
+        int *wanted = data;
+
+        if (fd == *wanted)
+                *wanted = -1;
+}
+
+START_TEST(the_root_is_found_wherever_it_is) {
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        int root = 77;
+
+        ledger_header(ledger)->nodes = 6;
+        *ledger_node(ledger, 0) = (LedgerNode){ .id = 8, .descriptor = ledger_note_descriptor(66) };
+        *ledger_node(ledger, 5) = (LedgerNode){ .id = REGISTRY_ROOT_ID, .descriptor = ledger_note_descriptor(root) };
+        handover_lasting(ledger, find, &root);
+        ck_assert_int_eq(root, -1);
+        ledger_node(ledger, 5)->id = 0;
+        root = 66;
+        handover_lasting(ledger, find, &root);
+        ck_assert_int_eq(root, 66);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("handover");
         TCase *tcase = unit_case(suite, "handover");
@@ -80,5 +159,7 @@ int main(void) {
         tcase_add_test(tcase, a_ledger_is_found_again_by_its_descriptor);
         tcase_add_test(tcase, what_is_none_of_ours_is_refused);
         tcase_add_test(tcase, what_is_missing_is_taken_out);
+        tcase_add_test(tcase, what_cannot_be_meant_is_not_whole);
+        tcase_add_test(tcase, the_root_is_found_wherever_it_is);
         return unit_main(suite);
 }
