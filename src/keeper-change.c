@@ -66,13 +66,22 @@ void keeper_give_back(const Keeper *keeper) {
 
 /* Ends, with the mount in the store of the service manager. Returns where that fails. */
 static void give(Keeper *keeper) {
+        unsigned left = 0;
         int result;
 
         /* The next run starts its own. */
         if (keeper->notifies)
                 kill(keeper->notifies, SIGKILL);
         handover_note_notifier(keeper->ledger, keeper->notifier, 0);
-        result = store_give(keeper->manager, keeper->ledger);
+        if (!manager_room(keeper->manager)) {
+                replacement_fail(&keeper->replacement,
+                                 "the service manager does not say how many descriptors it keeps (FDSTORE)");
+                return;
+        }
+        result = store_give(keeper->manager, keeper->ledger, &left);
+        if (left)
+                g_warning("the service manager keeps %u descriptors, and %u more are open: what clients have open by those is lost",
+                          manager_room(keeper->manager), left);
         if (result == 0)
                 _exit(EXIT_SUCCESS);
         replacement_fail(&keeper->replacement, "the service manager does not keep the mount: %s", g_strerror(-result));
@@ -88,8 +97,12 @@ void keeper_hand_over(Keeper *keeper) {
                 return;
         }
         handover_prepare(keeper->ledger);
+        if (keeper->manager)
+                manager_pass_on(keeper->manager, true);
         successor_become(keeper->replacement.successor);
         replacement_fail(&keeper->replacement, "cannot run %s: %s", path, g_strerror(errno));
         handover_cancel();
+        if (keeper->manager)
+                manager_pass_on(keeper->manager, false);
         guard_dismiss(keeper->ledger);
 }

@@ -86,10 +86,6 @@ static int run(const char *key, const char *job) {
         return end_command(begin_command(key, job), begun);
 }
 
-static bool is_mounted(void) {
-        return run_command(NULL, "grep -q ' %s ' /proc/mounts", fixture_mountpoint()) == 0;
-}
-
 static void end(void) {
         ck_assert_int_eq(run_command(NULL, "rm -r %s/tools", fixture_directory()), 0);
         manager_end();
