@@ -30,7 +30,9 @@ static char **recall(const LedgerArguments *room) {
 }
 
 static bool parse(const Ledger *ledger, Options *options, char **arguments, GError **error) {
-        return options_parse_again(options, ledger_keeper(ledger)->mountpoint, g_strv_length(arguments), arguments, error);
+        const char *mountpoint = ledger_keeper(ledger)->mountpoint;
+
+        return options_parse_again(options, mountpoint, g_strv_length(arguments), arguments, error);
 }
 
 void handover_note_arguments(const Ledger *ledger, char **arguments) {
@@ -87,7 +89,8 @@ static void say_differences(const Ledger *ledger, const Options *options) {
                 return;
         differences = find_differences(&made, options);
         if (differences)
-                g_warning("these options stay as they were when the mount was made, until it is made anew: %s", differences);
+                g_warning("these options stay as they were when the mount was made, until it is made anew: %s",
+                          differences);
 }
 
 /* As far as they were settled with the mount. */

@@ -80,7 +80,8 @@ static void give(Keeper *keeper) {
         }
         result = store_give(keeper->manager, keeper->ledger, &left);
         if (left)
-                g_warning("the service manager keeps %u descriptors, and %u more are open: what clients have open by those is lost",
+                g_warning("the service manager keeps %u descriptors, and %u more are open: what clients have open by "
+                          "those is lost",
                           manager_room(keeper->manager), left);
         if (result == 0)
                 _exit(EXIT_SUCCESS);

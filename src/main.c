@@ -38,7 +38,8 @@ static void raise_descriptor_limit(void) {
 }
 
 /* Takes over handed_over and manager. */
-static int serve(const Options *options, char **arguments, Ledger *handed_over, GArray *given, Manager *manager, Log *log) {
+static int serve(const Options *options, char **arguments, Ledger *handed_over, GArray *given, Manager *manager,
+                 Log *log) {
         g_autoptr(Background) background = NULL;
         g_autofree char *path = handed_over ? g_strdup(ledger_keeper(handed_over)->program) : successor_find_path();
         const Successor successor = { .path = path, .arguments = arguments };
@@ -65,8 +66,8 @@ static void give_up_store(const Manager *manager, const GArray *given) {
 }
 
 /*
- * What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. *given (int, to be freed)
- * is what there is of a store's: closed, if it cannot be used.
+ * What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. *given (int, to be
+ * freed) is what there is of a store's: closed, if it cannot be used.
  */
 static Ledger *receive(GArray **given) {
         int file = handover_receive();

@@ -231,15 +231,17 @@ START_TEST(options_that_take_a_new_mount_are_told) {
         manager_set_options("watchdog=17,lifetime=handles,noatime");
         manager_end_by(SIGUSR2);
         manager_start();
-        ck_assert_msg(has_logged("]: warning: these options stay as they were when the mount was made, until it is made anew: "
-                                 "lifetime, those of mount(8)\n"),
+        ck_assert_msg(has_logged("]: warning: these options stay as they were when the mount was made, until it is made "
+                                 "anew: lifetime, those of mount(8)\n"),
                       "%s", fixture_log());
         manager_stop();
 }
 END_TEST
 
 static void take_mount_away(void) {
-        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount -l %s" : "fusermount3 -u -z %s", fixture_mountpoint()), 0);
+        const char *command = geteuid() == 0 ? "umount -l" : "fusermount3 -u -z";
+
+        ck_assert_int_eq(run_command(NULL, "%s %s", command, fixture_mountpoint()), 0);
 }
 
 /* Nobody's, and one that somebody still uses. */
