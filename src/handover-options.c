@@ -100,15 +100,15 @@ static void settle(const Ledger *ledger, Options *options) {
 }
 
 char **handover_read_options(const Ledger *ledger, Options *options, char **argv, GError **error) {
+        g_auto(GStrv) arguments = NULL;
         g_autoptr(GError) refused = NULL;
-        char **arguments = argv;
 
         if (parse(ledger, options, argv, &refused)) {
                 note(&ledger_keeper(ledger)->accepted, argv);
+                arguments = g_strdupv(argv);
         } else {
                 arguments = recall(&ledger_keeper(ledger)->accepted);
                 if (!arguments[0] || !parse(ledger, options, arguments, NULL)) {
-                        g_strfreev(arguments);
                         g_propagate_error(error, g_steal_pointer(&refused));
                         return NULL;
                 }
@@ -116,5 +116,5 @@ char **handover_read_options(const Ledger *ledger, Options *options, char **argv
         }
         say_differences(ledger, options);
         settle(ledger, options);
-        return arguments;
+        return g_steal_pointer(&arguments);
 }

@@ -40,7 +40,7 @@ void handover_note_arguments(const Ledger *ledger, char **arguments);
 /*
  * Reads options for a mount that was handed over: those of the arguments, and where these cannot be read, which is said, the last
  * ones that could. Says which of them would take a new mount; what was settled with the mount becomes as it is in force. Returns
- * the arguments that were read, not to be freed; NULL with error where there are none.
+ * the arguments that were read, to be freed; NULL with error where there are none.
  */
 char **handover_read_options(const Ledger *ledger, Options *options, char **argv, GError **error);
 

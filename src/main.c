@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
         g_autoptr(GArray) given = NULL;
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
-        char **arguments = argv;
+        g_auto(GStrv) arguments = NULL;
         Ledger *handed_over;
         Log *log;
 
@@ -143,5 +143,5 @@ int main(int argc, char **argv) {
         /* Whoever has started a daemon in the background has not asked to be told by others. */
         if (!options.foreground)
                 g_clear_pointer(&manager, manager_free);
-        return serve(&options, arguments, handed_over, given, g_steal_pointer(&manager), log);
+        return serve(&options, arguments ? arguments : argv, handed_over, given, g_steal_pointer(&manager), log);
 }
