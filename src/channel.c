@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -16,6 +17,13 @@
 
 #define DEVICE "/dev/fuse"
 #define HELPER "fusermount3"
+
+/* In a line of mountinfo. */
+#define TYPE " - fuse.regionfs "
+
+/* How long the unmounter of a daemon that has died may take, in milliseconds. */
+#define DEAD_PATIENCE 2000
+#define DEAD_STEP 10
 
 #ifndef MOVE_MOUNT_BENEATH
 #define MOVE_MOUNT_BENEATH 0x200 /* as of Linux 6.5 */
@@ -299,8 +307,11 @@ void channel_close(Channel *channel) {
         descriptor_clear(&channel->fd);
 }
 
-/* Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. */
-static char *look_up_mount(const Channel *channel) {
+/*
+ * Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. type is looked for in what
+ * it says of it besides, or NULL.
+ */
+static char *look_up_mount(const Channel *channel, const char *type) {
         g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, channel->mount_id), *mounts = NULL;
         g_autofree char *device = g_strdup_printf("%u:%u", major(channel->device), minor(channel->device));
         char *line;
@@ -310,7 +321,8 @@ static char *look_up_mount(const Channel *channel) {
         for (char *rest = mounts; (line = strsep(&rest, "\n"));) {
                 g_auto(GStrv) fields = g_strsplit(line, " ", 6);
 
-                if (g_strv_length(fields) == 6 && g_str_equal(fields[0], id) && g_str_equal(fields[2], device))
+                if (g_strv_length(fields) == 6 && g_str_equal(fields[0], id) && g_str_equal(fields[2], device) &&
+                    (!type || strstr(fields[5], type)))
                         return g_strcompress(fields[4]);
         }
         return NULL;
@@ -322,8 +334,19 @@ char *channel_find(const Channel *channel) {
         if (leads_to_mount(channel, channel->mountpoint))
                 return g_strdup(channel->mountpoint);
         /* By a number that another one may have by now it is not looked for elsewhere. */
-        moved = channel->unique ? look_up_mount(channel) : NULL;
+        moved = channel->unique ? look_up_mount(channel, NULL) : NULL;
         return moved && leads_to_mount(channel, moved) ? g_steal_pointer(&moved) : NULL;
+}
+
+bool channel_is_mounted(const Channel *channel) {
+        struct pollfd connection = { .fd = channel->fd };
+        g_autofree char *place = NULL;
+
+        if (poll(&connection, 1, 0) < 0 || connection.revents & POLLERR)
+                return false;
+        /* As long as the connection is there no other one has its number of a device. */
+        place = look_up_mount(channel, NULL);
+        return place;
 }
 
 void channel_unmount(const Channel *channel) {
@@ -331,7 +354,7 @@ void channel_unmount(const Channel *channel) {
 
         /* Someone else has unmounted it; or mounted another over it, which is not ours to take away. */
         if (!mountpoint) {
-                covered = look_up_mount(channel);
+                covered = look_up_mount(channel, NULL);
                 if (covered)
                         g_warning("%s is left mounted, as something else is mounted over it: umount it twice", covered);
                 if (channel->unmounter >= 0)
@@ -346,15 +369,48 @@ void channel_unmount(const Channel *channel) {
                 g_warning("cannot unmount %s: %s", mountpoint, complaint);
 }
 
-void channel_unmount_dead(const char *mountpoint) {
-        Channel dead = { .mountpoint = (char *)mountpoint, .fd = -1, .unmounter = -1 };
-        struct statx stx;
+/*
+ * As a rule the unmounter of the daemon that has died is about to. Both at once would take away what is mounted there next, as
+ * fusermount3 goes by the path.
+ */
+static char *unmount_dead_as_user(const Channel *dead) {
+        for (int waited = 0; waited < DEAD_PATIENCE && leads_to_mount(dead, dead->mountpoint); waited += DEAD_STEP)
+                g_usleep(DEAD_STEP * 1000);
+        return unmount_as_user(dead, true);
+}
 
-        learn_mount(&dead, AT_FDCWD, mountpoint, 0);
+/* Whatever is mounted there by now, it is the one that root is open on. */
+static char *unmount_dead_as_root(int root) {
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", root);
+
+        return umount2(path, MNT_DETACH) < 0 ? g_strdup(g_strerror(errno)) : NULL;
+}
+
+/* Whether there was one. */
+static bool unmount_one_dead(const char *mountpoint) {
+        auto_descriptor root = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        Channel dead = { .mountpoint = (char *)mountpoint, .fd = -1, .unmounter = -1 };
+        g_autofree char *found = NULL, *complaint = NULL;
+        struct statx st;
+
+        if (root < 0)
+                return false;
+        learn_mount(&dead, root, "", AT_EMPTY_PATH);
+        found = look_up_mount(&dead, TYPE);
         /* The kernel may remember what it was told before. The first to find out can get the second error. */
-        if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 &&
-            (errno == ENOTCONN || errno == ECONNABORTED))
-                channel_unmount(&dead);
+        if (g_strcmp0(found, mountpoint) != 0 ||
+            statx(root, "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &st) == 0 ||
+            (errno != ENOTCONN && errno != ECONNABORTED))
+                return false;
+        complaint = geteuid() == 0 ? unmount_dead_as_root(root) : unmount_dead_as_user(&dead);
+        if (complaint)
+                g_warning("cannot unmount what has died on %s: %s", mountpoint, complaint);
+        return !complaint;
+}
+
+void channel_unmount_dead(const char *mountpoint) {
+        while (unmount_one_dead(mountpoint))
+                ;
 }
 
 void channel_forget(Channel *channel) {

@@ -36,6 +36,9 @@ void channel_close(Channel *channel);
 /* Where the mount is now, as directories above it may have been moved; to be freed. NULL: it has gone. No request is made. */
 char *channel_find(const Channel *channel);
 
+/* Whether it is there, be it covered by another one. No request is made. */
+bool channel_is_mounted(const Channel *channel);
+
 /* Takes the mount away if it is still there, also from under clients that use it. */
 void channel_unmount(const Channel *channel);
 
@@ -46,7 +49,10 @@ void channel_unmount(const Channel *channel);
  */
 Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error);
 
-/* Takes away a mount that nobody serves any more; another one is left alone. */
+/*
+ * Takes away what is mounted there, if it is a regionfs's whose channel is closed; anything else is left alone. One that another
+ * process has the channel of is asked, and its answer waited for.
+ */
 void channel_unmount_dead(const char *mountpoint);
 
 /* Closes the descriptor, and takes the mount away. */

@@ -80,11 +80,6 @@ Notifier *handover_notifier(const Ledger *ledger, pid_t *process) {
         return notifier_open(ends);
 }
 
-void handover_settle_options(const Ledger *ledger, Options *options) {
-        options->namespaces = ledger_keeper(ledger)->namespaces;
-        options->passthrough = ledger_header(ledger)->passthrough ? PASSTHROUGH_AUTO : PASSTHROUGH_OFF;
-}
-
 /* What the next image is to have is all that is open: reports that a server may have read are named by nobody. */
 void handover_prepare(const Ledger *ledger) {
         g_autoptr(GArray) open = server_descriptors_open();
@@ -149,6 +144,17 @@ bool handover_is_whole(const Ledger *ledger) {
         return keeper->pool_kind <= POOL_DIRECTORY && is_path(keeper->mountpoint, sizeof(keeper->mountpoint), false) &&
                is_path(keeper->pool_path, sizeof(keeper->pool_path), true) &&
                is_path(keeper->program, sizeof(keeper->program), false);
+}
+
+bool handover_is_mounted(const Ledger *ledger) {
+        const LedgerKeeper *keeper = ledger_keeper(ledger);
+        const Channel channel = {
+                .fd = ledger_descriptor(keeper->channel),
+                .mount_id = keeper->mount_id,
+                .device = keeper->device,
+        };
+
+        return channel_is_mounted(&channel);
 }
 
 void handover_lasting(const Ledger *ledger, HandoverFound found, void *data) {

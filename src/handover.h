@@ -34,8 +34,15 @@ Channel *handover_channel(const Ledger *ledger);
 Pool *handover_pool(const Ledger *ledger);
 Notifier *handover_notifier(const Ledger *ledger, pid_t *process);
 
-/* The options become those in force as far as they were settled with the mount. */
-void handover_settle_options(const Ledger *ledger, Options *options);
+/* Notes the arguments (NULL at the end) that the mount was made with. */
+void handover_note_arguments(const Ledger *ledger, char **arguments);
+
+/*
+ * Reads options for a mount that was handed over: those of the arguments, and where these cannot be read, which is said, the last
+ * ones that could. Says which of them would take a new mount; what was settled with the mount becomes as it is in force. Returns
+ * the arguments that were read, to be freed; NULL with error where there are none.
+ */
+char **handover_read_options(const Ledger *ledger, Options *options, char **argv, GError **error);
 
 /*
  * Before this process becomes another image: descriptors and the environment are as that needs them. handover_cancel():
@@ -49,6 +56,9 @@ int handover_receive(void);
 
 /* Whether what nobody can do without has come with the ledger, and what that says can be meant. */
 bool handover_is_whole(const Ledger *ledger);
+
+/* Whether the mount is there, be it covered by another one. */
+bool handover_is_mounted(const Ledger *ledger);
 
 /*
  * Calls back with the descriptors of what is there as long as the mount is (the keeper's, the group of reports, the root

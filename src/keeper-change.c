@@ -96,13 +96,26 @@ void keeper_settle_in(Keeper *keeper) {
 
 /* Ends, with the mount in the store of the service manager. Returns where that fails. */
 static void give(Keeper *keeper) {
+        unsigned left = 0;
         int result;
 
         /* The next run starts its own. */
         child_kill(keeper->notifies);
         note(keeper);
         handover_note_notifier(keeper->ledger, keeper->notifier, 0);
-        result = store_give(keeper->manager, keeper->ledger);
+        if (!manager_room(keeper->manager)) {
+                replacement_fail(&keeper->replacement,
+                                 "the service manager does not say how many descriptors it keeps (FDSTORE)");
+                return;
+        }
+        result = store_give(keeper->manager, keeper->ledger, &left);
+        if (left) {
+                g_autofree char *message = g_strdup_printf("the service manager keeps %u descriptors, and %u more are open: what "
+                                                           "clients have open by those is lost",
+                                                           manager_room(keeper->manager), left);
+
+                log_warn_aside(message);
+        }
         if (result == 0)
                 _exit(EXIT_SUCCESS);
         replacement_fail(&keeper->replacement, "the service manager does not keep the mount: %s", g_strerror(-result));
@@ -136,9 +149,13 @@ static bool become(Keeper *keeper) {
         keeper->lifeline = guard_lifeline(keeper->ledger);
         descriptor_clear(&notifier);
         handover_prepare(keeper->ledger);
+        if (keeper->manager)
+                manager_pass_on(keeper->manager, true);
         successor_become(successor);
         replacement_fail(&keeper->replacement, "cannot run %s: %s", successor->path, g_strerror(errno));
         handover_cancel();
+        if (keeper->manager)
+                manager_pass_on(keeper->manager, false);
         drop_guard(keeper);
         return true;
 }

@@ -72,6 +72,7 @@ static bool mount(Keeper *keeper, const Options *options, GError **error) {
                             options->mountpoint);
                 return false;
         }
+        channel_unmount_dead(options->mountpoint);
         if (!mountpoint_claim(options->mountpoint, &claim, error))
                 return false;
         keeper->channel = channel_new(options->mountpoint, options->mount, error);

@@ -205,13 +205,13 @@ static int serve(Keeper *keeper) {
         }
 }
 
-int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Log *log,
-               Background *background) {
+int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Manager *manager,
+               Log *log, Background *background) {
         g_autoptr(GError) error = NULL;
         g_auto(Keeper) keeper = {
                 .ledger = ledger,
                 .background = background,
-                .manager = manager_new(),
+                .manager = manager,
                 .given = given,
                 .replacement = { .successor = successor },
                 .lifeline = -1,
@@ -231,8 +231,10 @@ int keeper_run(const Options *options, const Successor *successor, Ledger *ledge
         /* Not to keep any directory busy. */
         if (background && chdir("/") < 0)
                 g_warning("cannot leave the working directory: %s", g_strerror(errno));
-        if (!ledger)
+        if (!ledger) {
                 handover_note(keeper.ledger, keeper.channel, keeper.pool, options, successor->path);
+                handover_note_arguments(keeper.ledger, successor->arguments);
+        }
         if (options->watchdog)
                 keeper.watchdog = watchdog_new(keeper.ledger, options->watchdog);
         keeper.place = (ServerPlace){

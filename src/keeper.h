@@ -16,6 +16,7 @@
 #include "background.h"
 #include "ledger.h"
 #include "log.h"
+#include "manager.h"
 #include "options.h"
 #include "successor.h"
 
@@ -29,7 +30,7 @@
  * KEEPER_GIVE has the next run of the service do so, and ends this one.
  *
  * With a ledger (taken over, or NULL) that was handed over: goes on with the mount of that. given (int; borrowed, or NULL) is
- * what has come from the store of the service manager.
+ * what has come from the store of the service manager. manager: taken over, or NULL for none.
  */
-int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Log *log,
-               Background *background);
+int keeper_run(const Options *options, const Successor *successor, Ledger *ledger, GArray *given, Manager *manager,
+               Log *log, Background *background);

@@ -167,6 +167,13 @@ typedef struct LedgerEnd {
         LedgerRequest request; /* what is counted meanwhile */
 } LedgerEnd;
 
+/* A command line; one that is longer is not kept. */
+#define LEDGER_ARGUMENTS_SIZE 8192
+typedef struct LedgerArguments {
+        uint64_t size; /* bytes; 0: none is kept */
+        char text[LEDGER_ARGUMENTS_SIZE]; /* one after the other, each with its NUL */
+} LedgerArguments;
+
 /* What a keeper has, for the program that takes its place: see handover.h. Descriptors as of ledger_note_descriptor(). */
 typedef struct LedgerKeeper {
         uint64_t channel;
@@ -187,6 +194,8 @@ typedef struct LedgerKeeper {
         char mountpoint[PATH_MAX];
         char pool_path[PATH_MAX];  /* empty: none */
         char program[PATH_MAX];
+        LedgerArguments made;      /* what the mount was made with */
+        LedgerArguments accepted;  /* the last ones that could be read */
 } LedgerKeeper;
 
 /* How many there is room for. */

@@ -65,13 +65,18 @@ static GLogWriterOutput take(GLogLevelFlags level, const GLogField *fields, gsiz
         return G_LOG_WRITER_HANDLED;
 }
 
-Log *log_new(bool debug) {
+Log *log_new(void) {
         Log *log = g_new0(Log, 1);
 
         g_mutex_init(&log->lock);
-        log->debug = debug;
         g_log_set_writer_func(take, log, NULL);
         return log;
+}
+
+void log_debug(Log *log) {
+        g_mutex_lock(&log->lock);
+        log->debug = true;
+        g_mutex_unlock(&log->lock);
 }
 
 void log_to_system(Log *log) {

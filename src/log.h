@@ -13,7 +13,10 @@ typedef struct Log Log;
 #define LOG_DOMAIN_LIBFUSE "libfuse"
 
 /* Takes over all messages until the process ends: it is never freed. */
-Log *log_new(bool debug);
+Log *log_new(void);
+
+/* From now on with what is of use to developers alone. */
+void log_debug(Log *log);
 
 /* From now on to the system log. */
 void log_to_system(Log *log);

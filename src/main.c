@@ -37,8 +37,9 @@ static void raise_descriptor_limit(void) {
         }
 }
 
-static int serve(const Options *options, char **arguments, Ledger *handed_over, GArray *given) {
-        Log *log = log_new(options->debug);
+/* Takes over handed_over and manager. */
+static int serve(const Options *options, char **arguments, Ledger *handed_over, GArray *given, Manager *manager,
+                 Log *log) {
         g_autoptr(Background) background = NULL;
         g_autofree char *path = handed_over ? g_strdup(ledger_keeper(handed_over)->program) : successor_find_path();
         const Successor successor = { .path = path, .arguments = arguments };
@@ -50,62 +51,85 @@ static int serve(const Options *options, char **arguments, Ledger *handed_over, 
                 return EXIT_FAILURE;
         }
         ignore_signals();
-        return keeper_run(options, &successor, handed_over, given, log, background);
+        return keeper_run(options, &successor, handed_over, given, manager, log, background);
+}
+
+static void close_all(const GArray *given) {
+        for (guint i = 0; i < given->len; i++)
+                close(g_array_index(given, int, i));
+}
+
+/* Of a store that this program cannot go on with, and has closed. Its mount, if there is one, is dead then. */
+static void give_up_store(const Manager *manager, const GArray *given) {
+        if (manager && store_forget(manager, NULL, given) == 0)
+                manager_wait(manager);
 }
 
 /*
- * Of a store whose mount this program cannot go on with: it is given up. Its mountpoint is the last of the arguments, as in the
- * service.
+ * What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. *given (int, to be
+ * freed) is what there is of a store's: closed, if it cannot be used.
  */
-static void give_up_store(const GArray *given, const char *mountpoint) {
-        g_autoptr(Manager) manager = manager_new();
-
-        for (guint i = 0; i < given->len; i++)
-                close(g_array_index(given, int, i));
-        if (manager && store_forget(manager, NULL, given) == 0)
-                manager_wait(manager);
-        channel_unmount_dead(mountpoint);
-}
-
-/* What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. */
-static Ledger *receive(int argc, char **argv, GArray **given) {
+static Ledger *receive(GArray **given) {
         int file = handover_receive();
         g_autoptr(GError) error = NULL;
-        Ledger *ledger = NULL;
+        g_autoptr(Ledger) ledger = NULL;
 
         if (file < 0 && store_is_given())
                 file = store_receive(given);
-        if (file >= 0)
-                ledger = ledger_open(file, &error);
-        else if (manager_is_there()) /* an earlier run of the service was killed, and nothing of it is kept */
-                channel_unmount_dead(argv[argc - 1]);
-        if (ledger && !handover_is_whole(ledger)) {
-                g_set_error(&error, G_IO_ERROR, G_IO_ERROR_FAILED, "what another regionfs has left is not whole");
-                g_clear_pointer(&ledger, ledger_free);
-        }
-        if (!error)
-                return ledger;
-        g_printerr("regionfs: %s\n", error->message);
+        if (file < 0)
+                return NULL;
+        ledger = ledger_open(file, &error);
+        if (!ledger)
+                g_warning("%s", error->message);
+        else if (!handover_is_whole(ledger))
+                g_warning("what another regionfs has left is not whole");
+        else if (*given && !handover_is_mounted(ledger))
+                g_warning("the mount that another regionfs has left has been taken away: its regions have gone with it");
+        else
+                return g_steal_pointer(&ledger);
         if (*given)
-                give_up_store(*given, argv[argc - 1]);
-        g_clear_pointer(given, g_array_unref);
+                close_all(*given);
         return NULL;
 }
 
+/* A mount that nobody can go on with is not left behind. */
+static int give_up(Ledger *ledger, const Manager *manager, const GArray *given, const GError *error) {
+        g_autofree char *mountpoint = g_strdup(ledger_keeper(ledger)->mountpoint);
+
+        ledger_free(ledger);
+        close_all(given);
+        give_up_store(manager, given);
+        channel_unmount_dead(mountpoint);
+        return fail(error);
+}
+
 int main(int argc, char **argv) {
+        g_autoptr(Manager) manager = NULL;
         g_autoptr(GArray) given = NULL;
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
+        g_auto(GStrv) arguments = NULL;
         Ledger *handed_over;
+        Log *log;
 
         streams_fill();
         if (successor_is_asked(argc, argv))
                 return successor_answer(argc, argv);
+        log = log_new();
         raise_descriptor_limit();
-        handed_over = receive(argc, argv, &given);
-        if (!(handed_over ? options_parse_again(&options, ledger_keeper(handed_over)->mountpoint, argc, argv, &error) :
-                            options_parse(&options, argc, argv, &error)))
-                return fail(error);
+        handed_over = receive(&given);
+        /* Not before: what was handed over has its numbers. */
+        manager = manager_new();
+        if (given && !handed_over) {
+                give_up_store(manager, given);
+                g_clear_pointer(&given, g_array_unref);
+        }
+        if (handed_over)
+                arguments = handover_read_options(handed_over, &options, argv, &error);
+        else
+                options_parse(&options, argc, argv, &error);
+        if (error)
+                return given ? give_up(handed_over, manager, given, error) : fail(error);
         if (options.help) {
                 g_print("%s", options_help());
                 return EXIT_SUCCESS;
@@ -114,7 +138,10 @@ int main(int argc, char **argv) {
                 g_print("regionfs %s\n", REGIONFS_VERSION);
                 return EXIT_SUCCESS;
         }
-        if (handed_over)
-                handover_settle_options(handed_over, &options);
-        return serve(&options, argv, handed_over, given);
+        if (options.debug)
+                log_debug(log);
+        /* Whoever has started a daemon in the background has not asked to be told by others. */
+        if (!options.foreground)
+                g_clear_pointer(&manager, manager_free);
+        return serve(&options, arguments ? arguments : argv, handed_over, given, g_steal_pointer(&manager), log);
 }

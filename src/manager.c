@@ -8,25 +8,33 @@
 #include <sys/un.h>
 
 #define VARIABLE "NOTIFY_SOCKET"
+#define ROOM "FDSTORE"
 
 /* For a manager that is busy, in seconds. */
 #define PATIENCE 5
 
 struct Manager {
+        char *path; /* owned: as in the environment */
         int socket; /* owned */
         struct sockaddr_un address;
         socklen_t length;
+        unsigned room;
 };
 
-bool manager_is_there(void) {
-        return g_getenv(VARIABLE);
+/* How many descriptors the environment says that it keeps. */
+static unsigned find_room(void) {
+        const char *text = g_getenv(ROOM);
+        guint64 room = 0;
+
+        return text && g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT, &room, NULL) ? room : 0;
 }
 
 Manager *manager_new(void) {
-        const char *path = g_getenv(VARIABLE);
+        g_autofree char *path = g_strdup(g_getenv(VARIABLE));
         const struct timeval patience = { .tv_sec = PATIENCE };
         Manager *manager;
 
+        g_unsetenv(VARIABLE);
         if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(manager->address.sun_path))
                 return NULL;
         manager = g_new0(Manager, 1);
@@ -42,6 +50,8 @@ Manager *manager_new(void) {
                 g_free(manager);
                 return NULL;
         }
+        manager->path = g_steal_pointer(&path);
+        manager->room = find_room();
         setsockopt(manager->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         return manager;
 }
@@ -50,11 +60,19 @@ void manager_free(Manager *manager) {
         if (!manager)
                 return;
         descriptor_clear(&manager->socket);
+        g_free(manager->path);
         g_free(manager);
 }
 
-int manager_descriptor(const Manager *manager) {
-        return manager->socket;
+void manager_pass_on(const Manager *manager, bool on) {
+        if (on)
+                g_setenv(VARIABLE, manager->path, TRUE);
+        else
+                g_unsetenv(VARIABLE);
+}
+
+unsigned manager_room(const Manager *manager) {
+        return manager->room;
 }
 
 int manager_tell(const Manager *manager, const char *lines, int fd) {

@@ -10,13 +10,18 @@
 
 typedef struct Manager Manager;
 
-bool manager_is_there(void);
-
-/* NULL: nobody wants to be told. Takes a descriptor until manager_free(). */
+/*
+ * Takes it out of the environment: programs that this one runs are none of its services. NULL: nobody wants to be told. Takes a
+ * descriptor until manager_free().
+ */
 Manager *manager_new(void);
 void manager_free(Manager *manager);
 
-int manager_descriptor(const Manager *manager);
+/* Whether a program that this process becomes is to find it in the environment. */
+void manager_pass_on(const Manager *manager, bool on);
+
+/* How many descriptors it keeps ($FDSTORE); 0: it does not say. */
+unsigned manager_room(const Manager *manager);
 
 /* Tells it lines "NAME=value", with a descriptor for it to have, or -1. 0 or -errno. */
 int manager_tell(const Manager *manager, const char *lines, int fd);

@@ -4,6 +4,7 @@
 
 #define FUSE_USE_VERSION 317
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_log.h>
 #include <fuse_opt.h>
 #include <gio/gio.h>
@@ -373,7 +374,7 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
 static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **error) {
         /* mount(8) gives the source before it; an empty or arbitrary one, as regionfs has none. */
         const char *given = arguments->len > 0 ? g_ptr_array_index(arguments, arguments->len - 1) : NULL;
-        struct stat st;
+        struct statx st;
 
         if (!given || arguments->len > 2) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
@@ -384,12 +385,14 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
         if (options->again)
                 return true;
         options->mountpoint = realpath(given, NULL);
-        if (!options->mountpoint || stat(options->mountpoint, &st) < 0) {
+        /* What has died there, or does not answer, need not be asked. */
+        if (!options->mountpoint ||
+            statx(AT_FDCWD, options->mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount on %s: %s", given,
                             g_strerror(errno));
                 return false;
         }
-        if (!S_ISDIR(st.st_mode)) {
+        if (!S_ISDIR(st.stx_mode)) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_DIRECTORY, "cannot mount on %s: it is not a directory",
                             given);
                 return false;

@@ -17,6 +17,8 @@
 typedef struct Giving {
         const Manager *manager;
         const Ledger *ledger;
+        unsigned room; /* for how many more */
+        unsigned left; /* that there was no room for */
         int result;
 } Giving;
 
@@ -26,6 +28,11 @@ static void put(void *data, int fd) {
 
         if (fd < 0 || giving->result < 0)
                 return;
+        if (!giving->room) {
+                giving->left++;
+                return;
+        }
+        giving->room--;
         /* The store would drop those that are ready for reading an error. */
         g_snprintf(lines, sizeof(lines), "FDSTORE=1\nFDPOLL=0\nFDNAME=" PREFIX "%s%d",
                    fd == ledger_file(giving->ledger) ? LEDGER : "", fd);
@@ -33,17 +40,43 @@ static void put(void *data, int fd) {
 }
 
 int store_keep(const Manager *manager, const Ledger *ledger) {
-        Giving giving = { .manager = manager, .ledger = ledger };
+        /* What does not find room there is for store_give() to see. */
+        Giving giving = { .manager = manager, .ledger = ledger, .room = G_MAXUINT };
 
         handover_lasting(ledger, put, &giving);
         return giving.result;
 }
 
-int store_give(const Manager *manager, const Ledger *ledger) {
-        Giving giving = { .manager = manager, .ledger = ledger };
+typedef struct Search {
+        int fd;
+        bool found;
+} Search;
+
+static void compare(void *data, int fd) {
+        Search *search = data;
+
+        search->found |= fd == search->fd;
+}
+
+/* What is there from the start is in the store once. */
+static void put_other(void *data, int fd) {
+        Search search = { .fd = fd };
+        Giving *giving = data;
+
+        handover_lasting(giving->ledger, compare, &search);
+        if (!search.found)
+                put(data, fd);
+}
+
+int store_give(const Manager *manager, const Ledger *ledger, unsigned *left) {
+        Giving giving = { .manager = manager, .ledger = ledger, .room = manager_room(manager) };
 
         handover_lasting(ledger, put, &giving);
-        handover_named(ledger, put, &giving);
+        /* The mount lives by each of those. */
+        if (giving.left)
+                return -ENOSPC;
+        handover_named(ledger, put_other, &giving);
+        *left = giving.left;
         return giving.result < 0 ? giving.result : manager_wait(manager);
 }
 
@@ -96,17 +129,6 @@ int store_receive(GArray **given) {
         g_unsetenv("LISTEN_FDS");
         g_unsetenv("LISTEN_FDNAMES");
         return ledger;
-}
-
-typedef struct Search {
-        int fd;
-        bool found;
-} Search;
-
-static void compare(void *data, int fd) {
-        Search *search = data;
-
-        search->found |= fd == search->fd;
 }
 
 int store_forget(const Manager *manager, const Ledger *ledger, const GArray *given) {

@@ -15,8 +15,12 @@
 /* What is to be in the store as long as the mount is. Called again, it changes nothing. 0 or -errno. */
 int store_keep(const Manager *manager, const Ledger *ledger);
 
-/* All that another run needs; returns when it is there. For when no server runs. 0 or -errno. */
-int store_give(const Manager *manager, const Ledger *ledger);
+/*
+ * All that another run needs; returns when it is there. For when no server runs. *left is how many descriptors the service
+ * manager has no room for, which it would drop without a word: they are not given, and what was open by them is lost. 0 or
+ * -errno; -ENOSPC: there is no room for what store_keep() keeps.
+ */
+int store_give(const Manager *manager, const Ledger *ledger, unsigned *left);
 
 /* Whether the environment says that a store was given to this process. */
 bool store_is_given(void);

@@ -234,11 +234,61 @@ START_TEST(what_is_mounted_over_it_stays) {
         must_read(in_mount("theirs"), "theirs");
         must(umount(fixture_mountpoint()));
         ck_assert_int_eq(mounts_on(fixture_mountpoint()), 1);
-        /* The dead mount is in nobody's way. */
+        /* The dead mount makes way. */
         mount_on("mount");
+        ck_assert_int_eq(mounts_on(fixture_mountpoint()), 1);
         must_write(in_mount("a"), "text");
         unmount(fixture_mountpoint());
-        must(umount(fixture_mountpoint()));
+}
+END_TEST
+
+/* The keeper first, as it would have the server replaced; returns when the channel is closed. */
+static void kill_daemon(const char *path) {
+        pid_t server = server_of(path);
+        g_autofree char *said = NULL;
+        pid_t keeper;
+
+        ck_assert_int_eq(run_command(&said, "ps -o ppid= -p %d", server), 0);
+        keeper = atoi(said);
+        ck_assert_int_gt(keeper, 1);
+        /* The kernel does not remember attributes of the root directory from here on. */
+        must_write(in_mount("new"), "");
+        must(kill(keeper, SIGKILL));
+        await_end(keeper);
+        must(kill(server, SIGKILL));
+        await_end(server);
+}
+
+START_TEST(a_dead_mount_is_in_nobodys_way) {
+        for (int i = 0; i < 3; i++) {
+                mount_on("mount");
+                ck_assert_int_eq(mounts_on(fixture_mountpoint()), 1);
+                must_fail(access(in_mount("new"), F_OK), ENOENT);
+                kill_daemon(fixture_mountpoint());
+        }
+        /* With what the kernel remembers of it. */
+        mount_on("mount");
+        ck_assert_int_eq(mounts_on(fixture_mountpoint()), 1);
+        unmount(fixture_mountpoint());
+        ck_assert_int_eq(mounts_on(fixture_mountpoint()), 0);
+}
+END_TEST
+
+/* Another program's, which may have its reasons. */
+START_TEST(a_dead_mount_of_others_is_left_alone) {
+        g_autofree char *options = NULL;
+        int channel;
+
+        channel = must_open("/dev/fuse", O_RDWR, 0);
+        options = g_strdup_printf("fd=%d,rootmode=40000,user_id=0,group_id=0", channel);
+        must(mount("theirs", fixture_mountpoint(), "fuse", 0, options));
+        must(close(channel));
+        run_command(NULL, "cd %s && NOTIFY_SOCKET=$PWD/none %s mount; NOTIFY_SOCKET=$PWD/none %s -h mount; true",
+                    fixture_directory(), fixture_program(), fixture_program());
+        if (mounts_on(fixture_mountpoint()))
+                unmount(fixture_mountpoint());
+        ck_assert_int_eq(run_command(NULL, "grep -q '^theirs %s fuse ' /proc/mounts", fixture_mountpoint()), 0);
+        unmount(fixture_mountpoint());
 }
 END_TEST
 
@@ -257,6 +307,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, directories_above_may_be_moved);
         add_test_if(tests, the_place_may_be_removed, geteuid() == 0, "needs root");
         add_test_if(tests, what_is_mounted_over_it_stays, geteuid() == 0, "needs root");
+        tcase_add_test(tests, a_dead_mount_is_in_nobodys_way);
+        add_test_if(tests, a_dead_mount_of_others_is_left_alone, geteuid() == 0, "needs root");
         suite_add_tcase(suite, tests);
 }
 

@@ -24,8 +24,8 @@
 /* In the environment: the path of regionctl, so that shell commands find it too. */
 #define REGIONCTL "REGIONCTL"
 
-/* What of the environment is a program that tests may run. */
-static const char *const programs[] = { REGIONCTL, "SOAK", "WITHOUT" };
+/* What of the environment is a program that tests may run, or another file that they read. */
+static const char *const programs[] = { REGIONCTL, "SOAK", "WITHOUT", "UNIT" };
 
 static struct {
         Mode mode;

@@ -6,6 +6,8 @@
 
 #include "unit.h"
 
+#include <stdarg.h>
+#include <string.h>
 #include <sys/mman.h>
 
 START_TEST(a_ledger_is_found_again_by_its_descriptor) {
@@ -152,6 +154,57 @@ START_TEST(the_root_is_found_wherever_it_is) {
 }
 END_TEST
 
+static char **arguments_of(const char *first, ...) {
+        GPtrArray *arguments = g_ptr_array_new();
+        va_list rest;
+
+        va_start(rest, first);
+        for (const char *next = first; next; next = va_arg(rest, const char *))
+                g_ptr_array_add(arguments, g_strdup(next));
+        va_end(rest);
+        g_ptr_array_add(arguments, NULL);
+        return (char **)g_ptr_array_free(arguments, FALSE);
+}
+
+START_TEST(the_last_good_options_are_gone_on_with) {
+        g_auto(GStrv) made = arguments_of("regionfs", "-f", "-o", "watchdog=5", "/", NULL);
+        g_auto(GStrv) other = arguments_of("regionfs", "-f", "-o", "watchdog=6", "/", NULL);
+        g_auto(GStrv) bad = arguments_of("regionfs", "-f", "-o", "watchdog=soon", "/", NULL);
+        g_auto(GStrv) first = NULL, second = NULL;
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_auto(Options) one = { 0 }, two = { 0 };
+        g_autoptr(GError) error = NULL;
+
+        /* It is said, too. */
+        g_log_set_always_fatal(G_LOG_FATAL_MASK);
+        handover_note_arguments(ledger, made);
+        first = handover_read_options(ledger, &one, other, &error);
+        ck_assert(g_strv_equal((const char *const *)first, (const char *const *)other));
+        ck_assert_uint_eq(one.watchdog, 6);
+        second = handover_read_options(ledger, &two, bad, &error);
+        ck_assert_ptr_null(error);
+        ck_assert_uint_eq(two.watchdog, 6);
+        ck_assert(g_strv_equal((const char *const *)second, (const char *const *)other));
+}
+END_TEST
+
+/* What there is no room for, and what a ledger that was stored into may say. */
+START_TEST(options_that_were_not_kept_are_none) {
+        g_autofree char *text = g_strnfill(LEDGER_ARGUMENTS_SIZE, 'x');
+        g_auto(GStrv) made = arguments_of("regionfs", text, "/", NULL), bad = arguments_of("regionfs", "-o", "watchdog=soon", "/", NULL);
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        g_autoptr(GError) error = NULL, again = NULL;
+        g_auto(Options) options = { 0 };
+
+        handover_note_arguments(ledger, made);
+        ck_assert_ptr_null(handover_read_options(ledger, &options, bad, &error));
+        ck_assert_msg(strstr(error->message, "watchdog=soon"), "%s", error->message);
+        memset(&ledger_keeper(ledger)->accepted, 'x', sizeof(LedgerArguments));
+        ck_assert_ptr_null(handover_read_options(ledger, &options, bad, &again));
+        ck_assert_msg(strstr(again->message, "watchdog=soon"), "%s", again->message);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("handover");
         TCase *tcase = unit_case(suite, "handover");
@@ -161,5 +214,7 @@ int main(void) {
         tcase_add_test(tcase, what_is_missing_is_taken_out);
         tcase_add_test(tcase, what_cannot_be_meant_is_not_whole);
         tcase_add_test(tcase, the_root_is_found_wherever_it_is);
+        tcase_add_test(tcase, the_last_good_options_are_gone_on_with);
+        tcase_add_test(tcase, options_that_were_not_kept_are_none);
         return unit_main(suite);
 }
