@@ -109,13 +109,11 @@ static void give(Keeper *keeper) {
                 return;
         }
         result = store_give(keeper->manager, keeper->ledger, &left);
-        if (left) {
-                g_autofree char *message = g_strdup_printf("the service manager keeps %u descriptors, and %u more are open: what "
-                                                           "clients have open by those is lost",
-                                                           manager_room(keeper->manager), left);
-
-                log_warn_aside(message);
-        }
+        /* No server is there that a descriptor of the system log's could be in the way of. */
+        if (left)
+                g_warning("the service manager keeps %u descriptors, and %u more are open: what clients have open by "
+                          "those is lost",
+                          manager_room(keeper->manager), left);
         if (result == 0)
                 _exit(EXIT_SUCCESS);
         replacement_fail(&keeper->replacement, "the service manager does not keep the mount: %s", g_strerror(-result));

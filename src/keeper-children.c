@@ -98,7 +98,7 @@ static void look_after_notifier(Keeper *keeper, pid_t ended) {
                 return;
         keeper->notifies = 0;
         keeper->notifier_is_old = false;
-        if (wanted)
+        if (wanted && !(keeper->replacement.agreed && keeper->replacement.to_store))
                 keeper_start_notifier(keeper);
 }
 

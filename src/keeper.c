@@ -1,5 +1,6 @@
 #include "keeper-parts.h"
 
+#include "child.h"
 #include "guard.h"
 #include "handover.h"
 #include "store.h"
@@ -81,6 +82,16 @@ static void take_ready(Keeper *keeper) {
                 keeper_settle_in(keeper);
 }
 
+/*
+ * Another run of the service is started when all of this one has ended. A notifier that waits for a lock cannot, unless requests
+ * are answered: it goes while there is a server. What it was told stays in its socket.
+ */
+static bool awaits_notifier(const Keeper *keeper) {
+        const Replacement *replacement = &keeper->replacement;
+
+        return replacement->agreed && replacement->to_store && !replacement->yielding && child_kill(keeper->notifies);
+}
+
 /* Until the server has died; returns how, as of waitpid(2). */
 static int wait_for_server(Keeper *keeper, pid_t server) {
         siginfo_t signal;
@@ -110,7 +121,7 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
                 }
                 if (keeper->watchdog && watchdog_look(keeper->watchdog, g_get_monotonic_time()))
                         kill(server, SIGKILL);
-                if (ledger_header(keeper->ledger)->ready)
+                if (ledger_header(keeper->ledger)->ready && !awaits_notifier(keeper))
                         replacement_look(&keeper->replacement, server);
         }
 }
@@ -151,13 +162,14 @@ static pid_t start_next(Keeper *keeper) {
 static int serve(Keeper *keeper) {
         LedgerHeader *header = ledger_header(keeper->ledger);
 
-        if (!keeper->notifies)
-                keeper_start_notifier(keeper);
         for (;;) {
-                pid_t server = start_next(keeper);
                 bool refused;
+                pid_t server;
                 int status;
 
+                if (!keeper->notifies)
+                        keeper_start_notifier(keeper);
+                server = start_next(keeper);
                 if (server < 0) {
                         keeper_give_back(keeper);
                         g_printerr("regionfs: cannot start a server: %s\n", g_strerror(errno));
