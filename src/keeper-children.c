@@ -15,7 +15,7 @@
 /* In thousandths of the memory that there is. */
 #define OOM_SCORE_OF_SERVERS 50
 
-#define ROOM_FOR_THE_NEXT (1024 * 1024) /* bytes */
+#define ROOM_FOR_THE_NEXT (2 * 1024 * 1024) /* bytes */
 
 /* In a process that the keeper has started. */
 static bool confine(const Keeper *keeper, bool (*enter)(const Confinement *confinement, GError **error)) {
@@ -58,12 +58,12 @@ static void step_before_keeper(void) {
         auto_descriptor file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
         char text[16] = "";
 
+        if (file >= 0 && pread(file, text, sizeof(text) - 1, 0) > 0) {
+                g_snprintf(text, sizeof(text), "%d", MIN(atoi(text) + OOM_SCORE_OF_SERVERS, 1000));
+                if (pwrite(file, text, strlen(text), 0) < 0)
+                        g_info("servers are not killed before the keeper where memory runs out: %s", g_strerror(errno));
+        }
         mmap(NULL, ROOM_FOR_THE_NEXT, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (file < 0 || pread(file, text, sizeof(text) - 1, 0) <= 0)
-                return;
-        g_snprintf(text, sizeof(text), "%d", MIN(atoi(text) + OOM_SCORE_OF_SERVERS, 1000));
-        if (pwrite(file, text, strlen(text), 0) < 0)
-                g_info("servers are not killed before the keeper where memory runs out: %s", g_strerror(errno));
 }
 
 /*
