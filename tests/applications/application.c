@@ -31,7 +31,7 @@ static char *in_work(const char *name) {
 
 static void begin(void) {
         fixture_begin();
-        work.directory = g_build_filename(fixture_directory(), "work", NULL);
+        work.directory = g_build_filename(fixture_directory(), "home", NULL);
         must(mkdir(work.directory, 0700));
         for (guint i = 0; i < work.contents->len; i++) {
                 g_autofree char *path = in_work(work.application->files[i]);

@@ -15,7 +15,7 @@ static pid_t server;
 
 static void start_server(void) {
         server = application_start("server", "exec postgres -D data -k \"$PWD\"");
-        eventually(run_command(NULL, "grep -q 'ready to accept connections' %s/work/server", fixture_directory()) == 0);
+        eventually(run_command(NULL, "grep -q 'ready to accept connections' %s/home/server", fixture_directory()) == 0);
 }
 
 static void stop_server(void) {
@@ -119,7 +119,7 @@ static bool answers(void) {
 }
 
 static bool some_are_left(void) {
-        return run_command(NULL, "readlink /proc/[0-9]*/cwd | grep -qx %s/work/data", fixture_directory()) == 0;
+        return run_command(NULL, "readlink /proc/[0-9]*/cwd | grep -qx %s/home/data", fixture_directory()) == 0;
 }
 
 START_TEST(segments_of_killed_processes_go) {
