@@ -1,8 +1,6 @@
 #include "handover.h"
 
-#include "handles.h"
 #include "registry.h"
-#include "requests.h"
 #include "server-descriptors.h"
 #include "server.h"
 
@@ -169,11 +167,7 @@ void handover_lasting(const Ledger *ledger, HandoverFound found, void *data) {
 }
 
 void handover_named(const Ledger *ledger, HandoverFound found, void *data) {
-        registry_descriptors(ledger, found, data);
-        handles_descriptors(ledger, found, data);
-        requests_descriptors(ledger, found, data);
-        if (ledger_end(ledger)->node)
-                found(data, ledger_descriptor(ledger_end(ledger)->descriptor));
+        server_descriptors_named(ledger, found, data);
 }
 
 GArray *handover_descriptors(const Ledger *ledger) {

@@ -73,16 +73,20 @@ void keeper_give_back(const Keeper *keeper) {
                 _exit(EXIT_FAILURE);
 }
 
-static void drop_guard(Keeper *keeper) {
+void keeper_disown(Keeper *keeper, int fd) {
         GArray *descriptors = keeper->place.descriptors;
 
+        for (guint i = descriptors->len; i > 0; i--)
+                if (g_array_index(descriptors, int, i - 1) == fd)
+                        g_array_remove_index_fast(descriptors, i - 1);
+}
+
+static void drop_guard(Keeper *keeper) {
         guard_dismiss(keeper->ledger);
         keeper->place.guarded = false;
         ledger_keeper(keeper->ledger)->lifeline = 0;
-        /* From here on its number may be another's. */
-        for (guint i = descriptors->len; keeper->lifeline >= 0 && i > 0; i--)
-                if (g_array_index(descriptors, int, i - 1) == keeper->lifeline)
-                        g_array_remove_index_fast(descriptors, i - 1);
+        if (keeper->lifeline >= 0)
+                keeper_disown(keeper, keeper->lifeline);
         descriptor_clear(&keeper->lifeline);
 }
 

@@ -59,6 +59,9 @@ bool keeper_reap(Keeper *keeper, pid_t server, int *status);
  */
 bool keeper_renew(Keeper *keeper);
 
+/* A descriptor that is about to be closed is not the keeper's any more: the number may become that of a server's. */
+void keeper_disown(Keeper *keeper, int fd);
+
 /* Does not return if another program waits for this one to fail. */
 void keeper_give_back(const Keeper *keeper);
 

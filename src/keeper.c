@@ -31,10 +31,7 @@ static void tell_manager(Keeper *keeper) {
 static void tell_ready(Keeper *keeper) {
         if (!keeper->background || !ledger_header(keeper->ledger)->ready)
                 return;
-        /* It is closed, and the number may become that of a descriptor of the server's. */
-        for (guint i = keeper->place.descriptors->len; i > 0; i--)
-                if (g_array_index(keeper->place.descriptors, int, i - 1) == background_descriptor(keeper->background))
-                        g_array_remove_index(keeper->place.descriptors, i - 1);
+        keeper_disown(keeper, background_descriptor(keeper->background));
         log_to_system(keeper->place.log);
         background_ready(g_steal_pointer(&keeper->background));
 }

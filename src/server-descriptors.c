@@ -71,17 +71,21 @@ static void sweep_others(GArray *needed, ServerDescriptorsFound found, void *dat
         sweep(next, MAX(size, next), found, data);
 }
 
+void server_descriptors_named(const Ledger *ledger, void (*found)(void *data, int fd), void *data) {
+        registry_descriptors(ledger, found, data);
+        handles_descriptors(ledger, found, data);
+        requests_descriptors(ledger, found, data);
+        if (ledger_end(ledger)->node)
+                found(data, ledger_descriptor(ledger_end(ledger)->descriptor));
+}
+
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, int one_more, ServerDescriptorsFound found,
                               void *data) {
         g_autoptr(GArray) needed = g_array_new(FALSE, FALSE, sizeof(int));
 
         g_array_append_vals(needed, keepers->data, keepers->len);
         add(needed, one_more);
-        registry_descriptors(ledger, add, needed);
-        handles_descriptors(ledger, add, needed);
-        requests_descriptors(ledger, add, needed);
-        if (ledger_end(ledger)->node)
-                add(needed, ledger_descriptor(ledger_end(ledger)->descriptor));
+        server_descriptors_named(ledger, add, needed);
         sweep_others(needed, found, data);
 }
 

@@ -8,6 +8,9 @@
 /* Whether it takes the descriptor over. */
 typedef bool (*ServerDescriptorsFound)(void *data, int fd);
 
+/* Calls back with the descriptors of the ledger's nodes, handles and requests, and of the region that is ending. */
+void server_descriptors_named(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
+
 /*
  * Closes all but the keeper's, those of the ledger's nodes, handles and requests, and one more (or -1). found, unless it is NULL, is asked
  * about each of them before.

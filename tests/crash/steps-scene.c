@@ -49,3 +49,20 @@ void scene_unmount_pool(void) {
 const char *scene_pool(void) {
         return pool;
 }
+
+int scene_read_directory(Scene *scene) {
+        GDir *directory = g_dir_open("d", 0, NULL);
+        const char *name;
+        struct stat st;
+        int count = 0;
+
+        if (!directory)
+                return -EIO;
+        while ((name = g_dir_read_name(directory))) {
+                g_autofree char *path = g_build_filename("d", name, NULL);
+
+                count += stat(path, &st) == 0;
+        }
+        g_dir_close(directory);
+        return count == 5 ? 0 : -EBADMSG;
+}

@@ -65,3 +65,6 @@ const char *scene_pool(void);
 
 /* Tells of scene->fd[0]: length, links, mode and contents. */
 void tell_handle(const Scene *scene, GString *text);
+
+/* Reads the directory d, and asks for each entry's node. */
+int scene_read_directory(Scene *scene);
