@@ -377,10 +377,11 @@ static void go_on(const Next *next) {
         requests_backings_given_up(next->ledger);
         for (int i = 1; i < BACKINGS; i++)
                 registry_has_backing(next->registry, i);
-        lifetime_names_take_over(pool, next->registry, next->ledger, take_gone_name, NULL);
+        lifetime_names_take_over(pool, next->registry, next->ledger);
         look_into_doubts(next, REGISTRY_MAY_HAVE_ENDED);
         for (uint64_t unique = 10; unique < 18; unique += 2)
                 take_back(next, unique);
+        lifetime_names_tell(pool, next->registry, next->ledger, take_gone_name, NULL);
         requests_give_up(next->requests);
         use_nodes(next);
         use_handles(next);
