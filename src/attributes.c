@@ -156,10 +156,12 @@ static int write_rule(const Query *query, const Rule *rule) {
         /* First: should we die, nobody is to end it before the request comes again. */
         if (rule->lifetime == REGION_HANDLES)
                 registry_await_use(target->registry, target->id);
+        /* Should we die between the two, the next server reads it. */
+        registry_doubt_policy(target->registry, target->id);
         result = region_write_policy(target->fd, &policy);
         if (result < 0)
                 return result;
-        registry_note_policy(target->registry, target->id, &policy);
+        registry_note_policy(target->registry, target->id, &policy, false);
         if (rule->lifetime != REGION_HANDLES || !has_views_alone(target))
                 return 0;
         registry_handle_used(target->registry, target->id);

@@ -39,7 +39,10 @@ int operations_open_contents(const Operations *operations, fuse_ino_t id, int fl
 double operations_name_timeout(const Operations *operations);
 double operations_attribute_timeout(const Operations *operations, const struct stat *st);
 
-/* Counts a lookup of what ref (taken over) and st describe and fd is open on, and fills the entry. */
+/*
+ * Counts a lookup of what ref (taken over) and st describe and fd is open on, and fills the entry. fd: -1 where it has just been
+ * made.
+ */
 void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, const struct stat *st,
                            struct fuse_entry_param *entry);
 
@@ -62,6 +65,15 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
 
 /* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
+
+/* The rules of the region or directory that fd is open on: known, or read and noted while nobody changes them. 0 or -errno. */
+int operations_learn_policy(const Operations *operations, fuse_ino_t id, int fd, RegionPolicy *policy);
+
+/* Gives what has been made in a directory, and fd is open on, the rules that the directory has: *policy. 0 or -errno. */
+int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd, RegionPolicy *policy);
+
+/* Notes a region's or directory's rules as the pool keeps them. While nobody changes them. */
+void operations_note_policy(const Operations *operations, fuse_ino_t id, const RegionPolicy *policy);
 
 /* Around registering a backing file, until what came of it is noted or given up. */
 void operations_begin_backing(const Operations *operations);

@@ -114,14 +114,16 @@ typedef struct Making {
 } Making;
 
 /* What is made here starts with the rules that its directory gives; else it is not made. */
-static int give_policy(int directory, const char *name, const Making *making) {
+static int give_policy(const Operations *operations, fuse_ino_t parent, int directory, const char *name,
+                       const Making *making) {
+        RegionPolicy policy;
         auto_descriptor fd = -1;
         int result;
 
         if (!S_ISREG(making->mode) && !S_ISDIR(making->mode))
                 return 0;
         fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        result = fd < 0 ? -errno : region_inherit_policy(directory, fd);
+        result = fd < 0 ? -errno : operations_inherit_policy(operations, parent, directory, fd, &policy);
         if (result < 0)
                 unlinkat(directory, name, S_ISDIR(making->mode) ? AT_REMOVEDIR : 0);
         return result;
@@ -152,7 +154,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Maki
                 operations_resume(req);
         }
         if (result == 0)
-                result = give_policy(directory, name, making);
+                result = give_policy(operations_of(req), parent, directory, name, making);
         if (result < 0)
                 return reply_result(req, result);
         reply_made(req, directory, parent, name);

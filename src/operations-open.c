@@ -105,17 +105,11 @@ static int attach_passthrough(const Operations *operations, fuse_ino_t id, int n
         return 0;
 }
 
-/* Reads and notes the rules that the handle has to obey, while nobody changes them. */
+/* The rules that the handle has to obey. */
 static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, const struct fuse_file_info *file) {
         RegionPolicy policy;
-        int result = registry_exclude(operations->registry, id, REGISTRY_ANY);
+        int result = operations_learn_policy(operations, id, fd, &policy);
 
-        if (result < 0)
-                return result;
-        result = region_read_policy(fd, &policy);
-        if (result == 0)
-                registry_note_policy(operations->registry, id, &policy);
-        registry_include(operations->registry, id, false);
         if (result < 0)
                 return result;
         return policy.sealed && (writes(file) || (file->flags & O_TRUNC)) ? -EPERM : 0;
@@ -154,32 +148,17 @@ static int add_handle(const Operations *operations, fuse_ino_t id, struct fuse_f
 }
 
 /*
- * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would stand
- * in the way of a seal all the time, so a file that was made here is registered by its path.
+ * Replies to create and tmpfile, for a file that fd is open on, with rules. fd and ref are taken over as far as needed. 0, or
+ * -errno with the reply still to be made.
  */
-static int keep_path(int *fd) {
-        char path[DESCRIPTOR_PATH_MAX];
-        int reopened = open(descriptor_path(*fd, path), O_PATH | O_CLOEXEC);
-
-        if (reopened < 0)
-                return -errno;
-        descriptor_clear(fd);
-        *fd = reopened;
-        return 0;
-}
-
-/*
- * Replies to create and tmpfile, for a file that fd is open on. fd and ref are taken over as far as needed. 0, or -errno
- * with the reply still to be made.
- */
-static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, struct fuse_file_info *file) {
+static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, const RegionPolicy *policy,
+                         struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct fuse_entry_param entry;
-        int result = operations->passthrough ? keep_path(fd) : 0, backing_id;
+        int result, backing_id;
 
-        if (result < 0)
-                return result;
-        operations_fill_entry(operations, ref, *fd, st, &entry);
+        operations_fill_entry(operations, ref, -1, st, &entry);
+        operations_note_policy(operations, entry.ino, policy);
         result = add_handle(operations, entry.ino, file, &backing_id);
         if (result == 0)
                 result = attach(operations, entry.ino, *fd, fd, backing_id, file);
@@ -195,6 +174,18 @@ static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct sta
 }
 
 /*
+ * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would stand
+ * in the way of a seal all the time, so the file is registered by its path, and not opened otherwise.
+ */
+static int make_and_open(const Operations *operations, int directory, const char *name, mode_t mode, int flags) {
+        if (!operations->passthrough)
+                return openat(directory, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (mknodat(directory, name, S_IFREG | (mode & 07777), 0) < 0)
+                return -1;
+        return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/*
  * Makes name in directory and opens it. The kernel has seen that the name is free; if it is taken meanwhile (in a
  * directory pool, by someone else) nobody has checked the client's rights to it: -ESTALE has the kernel look again.
  */
@@ -203,7 +194,7 @@ static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_
 
         if (result < 0)
                 return result;
-        fd = openat(directory, name, (wanted & SERVED_FLAGS) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        fd = make_and_open(operations_of(req), directory, name, mode, wanted & SERVED_FLAGS);
         result = fd < 0 ? -errno : fd;
         operations_resume(req);
         return result == -EEXIST && !(wanted & O_EXCL) ? -ESTALE : result;
@@ -214,6 +205,7 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
+        RegionPolicy policy;
         struct stat st;
         int result;
 
@@ -228,9 +220,9 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
                 pool_name(&ref, parent, name);
         registry_regions_changed(operations->registry, 1);
         if (result == 0)
-                result = region_inherit_policy(directory, fd);
+                result = operations_inherit_policy(operations, parent, directory, fd, &policy);
         if (result == 0)
-                result = reply_created(req, &fd, &ref, &st, file);
+                result = reply_created(req, &fd, &ref, &st, &policy, file);
         if (result == 0)
                 return;
         /* Who cannot have the handle does not leave a region behind. */
@@ -239,11 +231,19 @@ void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
         reply_result(req, result);
 }
 
+/* As make_and_open() has it: *fd becomes one like path. */
+static int keep_path(int *fd, int path) {
+        descriptor_clear(fd);
+        *fd = fcntl(path, F_DUPFD_CLOEXEC, 0);
+        return *fd < 0 ? -errno : 0;
+}
+
 void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
+        RegionPolicy policy;
         struct stat st;
         int result;
 
@@ -262,10 +262,12 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
                 result = pool_pin(&ref, fd);
         if (result == 0)
                 result = descriptor_may_be_kept(ref.fd, DESCRIPTOR_OF_HANDLE);
+        if (result == 0 && operations->passthrough)
+                result = keep_path(&fd, ref.fd);
         if (result == 0)
-                result = region_inherit_policy(directory, fd);
+                result = operations_inherit_policy(operations, parent, directory, fd, &policy);
         if (result == 0)
-                result = reply_created(req, &fd, &ref, &st, file);
+                result = reply_created(req, &fd, &ref, &st, &policy, file);
         if (result < 0)
                 reply_result(req, result);
 }

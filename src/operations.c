@@ -76,7 +76,7 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, c
                 .attr_timeout = operations_attribute_timeout(operations, st),
                 .entry_timeout = operations_name_timeout(operations),
         };
-        if (!S_ISREG(st->st_mode) || st->st_size > 0)
+        if (!S_ISREG(st->st_mode) || st->st_size > 0 || fd < 0)
                 return;
         if (!registry_source(operations->registry, entry->ino))
                 find_source(operations, entry->ino, fd);
@@ -120,6 +120,33 @@ static int stat_node(const Source *source, int fd, struct stat *st) {
         if (source)
                 source_stat(source, st);
         return 0;
+}
+
+int operations_learn_policy(const Operations *operations, fuse_ino_t id, int fd, RegionPolicy *policy) {
+        int result;
+
+        if (registry_knows_policy(operations->registry, id, policy))
+                return 0;
+        result = registry_exclude(operations->registry, id, REGISTRY_ANY);
+        if (result < 0)
+                return result;
+        result = region_read_policy(fd, policy);
+        if (result == 0)
+                operations_note_policy(operations, id, policy);
+        registry_include(operations->registry, id, false);
+        return result;
+}
+
+int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd, RegionPolicy *policy) {
+        int result = operations_learn_policy(operations, parent, directory, policy);
+
+        policy->sealed = false;
+        return result < 0 ? result : region_start_policy(fd, policy);
+}
+
+void operations_note_policy(const Operations *operations, fuse_ino_t id, const RegionPolicy *policy) {
+        /* Others may change a user's directory. */
+        registry_note_policy(operations->registry, id, policy, operations->pool->kind != POOL_DIRECTORY);
 }
 
 bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st) {

@@ -46,13 +46,17 @@ int region_write_policy(int fd, const RegionPolicy *policy) {
         return stored_set(fd, POLICY_ATTRIBUTE, kept, sizeof(kept));
 }
 
+int region_start_policy(int fd, const RegionPolicy *policy) {
+        if (policy->lifetime == REGION_KEPT && policy->allocation == REGION_DELAYED && !policy->sealed)
+                return 0;
+        return region_write_policy(fd, policy);
+}
+
 int region_inherit_policy(int directory, int fd) {
         RegionPolicy policy;
         int result = region_read_policy(directory, &policy);
 
-        if (result < 0 || (policy.lifetime == REGION_KEPT && policy.allocation == REGION_DELAYED))
-                return result;
-        return region_write_policy(fd, &policy);
+        return result < 0 ? result : region_start_policy(fd, &policy);
 }
 
 /*

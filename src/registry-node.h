@@ -39,7 +39,11 @@ bool node_is(const Node *node, uint64_t state);
 void node_set_state(Ledger *ledger, const Node *node, uint64_t state, bool on);
 
 RegionPolicy node_policy(const Node *node);
-void node_set_policy(Ledger *ledger, const Node *node, const RegionPolicy *policy);
+
+/* certain: as the pool keeps it, until node_doubt_policy(). */
+void node_set_policy(Ledger *ledger, const Node *node, const RegionPolicy *policy, bool certain);
+bool node_policy_is_certain(const Node *node);
+void node_doubt_policy(Ledger *ledger, const Node *node);
 
 /* Takes over source, of a node that has none. */
 void node_set_source(Ledger *ledger, Node *node, Source *source);

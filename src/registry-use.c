@@ -163,17 +163,40 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
         registry_unlock(registry);
 }
 
-void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy) {
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy, bool certain) {
         Node *node;
 
         registry_lock(registry);
         node = registry_node(registry, id);
         if (node) {
-                node_set_policy(registry->ledger, node, policy);
+                node_set_policy(registry->ledger, node, policy, certain);
                 if (policy->lifetime != REGION_HANDLES)
                         node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
         }
         registry_unlock(registry);
+}
+
+void registry_doubt_policy(Registry *registry, uint64_t id) {
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                node_doubt_policy(registry->ledger, node);
+        registry_unlock(registry);
+}
+
+bool registry_knows_policy(Registry *registry, uint64_t id, RegionPolicy *policy) {
+        bool known;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        known = node && node_policy_is_certain(node);
+        if (known)
+                *policy = node_policy(node);
+        registry_unlock(registry);
+        return known;
 }
 
 RegionPolicy registry_policy(Registry *registry, uint64_t id) {

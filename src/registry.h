@@ -123,8 +123,17 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
 void registry_backing_closed(Registry *registry);
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
 
-/* Notes the region's policy as the pool keeps it, so that it need not be asked each time. */
-void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy);
+/*
+ * Notes the policy of a region, or of a directory, as the pool keeps it. certain: nobody changes it there without telling us, so
+ * that it need not be read again.
+ */
+void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy, bool certain);
+
+/* It is about to be changed: it is not certain until it is noted. */
+void registry_doubt_policy(Registry *registry, uint64_t id);
+
+/* Whether it is certain; then it is *policy. */
+bool registry_knows_policy(Registry *registry, uint64_t id, RegionPolicy *policy);
 
 /* As last noted; without rules where nobody has noted any. */
 RegionPolicy registry_policy(Registry *registry, uint64_t id);

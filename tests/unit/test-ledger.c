@@ -135,7 +135,7 @@ START_TEST(nodes_are_found_again) {
         lookup(registry, 1);
         ck_assert_int_eq(registry_handle_added(registry, one, true, &backing), 0);
         ck_assert_int_eq(registry_set_backing(registry, one, 17, &unused), 17);
-        registry_note_policy(registry, one, &policy);
+        registry_note_policy(registry, one, &policy, false);
         registry_regions_changed(registry, 3);
         registry_hold(registry, two);
         registry_forget(registry, two, 1);
@@ -187,12 +187,12 @@ START_TEST(what_ends_with_its_handles_and_had_one_is_told) {
         RegistryRelease release;
         int backing;
 
-        registry_note_policy(registry, unused, &ends);
+        registry_note_policy(registry, unused, &ends, false);
         registry_await_use(registry, unused);
         ck_assert_int_eq(registry_handle_added(registry, open, false, &backing), 0);
-        registry_note_policy(registry, open, &ends);
+        registry_note_policy(registry, open, &ends, false);
         ck_assert_int_eq(registry_handle_added(registry, released, false, &backing), 0);
-        registry_note_policy(registry, released, &ends);
+        registry_note_policy(registry, released, &ends, false);
         registry_handle_used(registry, released);
         ck_assert_int_eq(registry_handle_removed(registry, released, false, &release), 0);
         ck_assert_int_eq(registry_handle_added(registry, kept, false, &backing), 0);

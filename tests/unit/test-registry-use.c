@@ -233,7 +233,7 @@ static bool may_have_ended(void) {
 START_TEST(one_that_was_refused_has_not_ended) {
         const RegionPolicy policy = { .lifetime = REGION_HANDLES };
 
-        registry_note_policy(registry, id, &policy);
+        registry_note_policy(registry, id, &policy, false);
         add_handle(false);
         ck_assert(remove_handle(false));
         ck_assert(!may_have_ended());
@@ -255,7 +255,7 @@ START_TEST(a_handle_that_is_taken_back_was_no_use) {
         LedgerRequest *request = ledger_request(ledger, 0);
         int backing_id, unused;
 
-        registry_note_policy(registry, id, &policy);
+        registry_note_policy(registry, id, &policy, false);
         registry_await_use(registry, id);
         ledger_set_current(ledger, request);
         ck_assert_int_eq(registry_handle_added(registry, id, true, &backing_id), 0);
@@ -317,8 +317,8 @@ START_TEST(policy_is_noted) {
         RegionPolicy noted = registry_policy(registry, id);
 
         ck_assert(noted.lifetime == REGION_KEPT && noted.allocation == REGION_DELAYED && !noted.sealed);
-        registry_note_policy(registry, id, &policy);
-        registry_note_policy(registry, 4711, &policy);
+        registry_note_policy(registry, id, &policy, false);
+        registry_note_policy(registry, 4711, &policy, false);
         noted = registry_policy(registry, id);
         ck_assert(noted.lifetime == REGION_HANDLES && noted.allocation == REGION_COMMITTED && noted.sealed);
         noted = registry_policy(registry, 4711);
