@@ -62,33 +62,42 @@ static int set_groups(const gid_t *groups, size_t count) {
         return syscall(SYS_setgroups, count, groups) < 0 ? -errno : 0;
 }
 
+static bool is_own(const Credentials *credentials, uid_t uid, gid_t gid) {
+        return uid == credentials->uid && gid == credentials->gid;
+}
+
 /* The user comes first: the change takes the capabilities that concern files out of the effective set. */
-static int assume(uid_t uid, gid_t gid, cap_t capabilities) {
-        setfsgid(gid);
-        setfsuid(uid);
+static int assume(const Credentials *credentials, uid_t uid, gid_t gid, cap_t capabilities) {
+        if (!is_own(credentials, uid, gid)) {
+                setfsgid(gid);
+                setfsuid(uid);
+        }
         return cap_set_proc(capabilities) < 0 ? -errno : 0;
+}
+
+static void resume(const Credentials *credentials) {
+        setfsuid(credentials->uid);
+        setfsgid(credentials->gid);
 }
 
 int credentials_assume(const Credentials *credentials, uid_t uid, gid_t gid, mode_t mask) {
         int result = 0;
 
         umask(mask);
-        if (!credentials->privileged)
+        if (!credentials->privileged || is_own(credentials, uid, gid))
                 return 0;
         if (uid == credentials->uid)
                 setfsgid(gid);
         else
-                result = assume(uid, gid, credentials->all);
+                result = assume(credentials, uid, gid, credentials->all);
         if (result < 0)
-                credentials_resume(credentials);
+                resume(credentials);
         return result;
 }
 
-void credentials_resume(const Credentials *credentials) {
-        if (!credentials->privileged)
-                return;
-        setfsuid(credentials->uid);
-        setfsgid(credentials->gid);
+void credentials_resume(const Credentials *credentials, uid_t uid, gid_t gid) {
+        if (credentials->privileged && !is_own(credentials, uid, gid))
+                resume(credentials);
 }
 
 int credentials_become(const Credentials *credentials, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
@@ -104,29 +113,39 @@ int credentials_become(const Credentials *credentials, uid_t uid, gid_t gid, con
                         cap_set_flag(own, CAP_EFFECTIVE, 1, &capability, CAP_CLEAR);
         result = set_groups(groups, count);
         if (result == 0)
-                result = assume(uid, gid, own);
+                result = assume(credentials, uid, gid, own);
         if (result < 0)
                 credentials_return(credentials);
         cap_free(own);
         return result;
 }
 
+/* A thread that cannot come back would act for the next client with the rights of the last one. */
+static void G_GNUC_NORETURN fail_to_return(void) {
+        g_error("cannot come back from a client's rights: %s", g_strerror(errno));
+}
+
 int credentials_assume_backing(const Credentials *credentials, uid_t uid, gid_t gid) {
-        int result = credentials->privileged ? assume(uid, gid, credentials->backing) : 0;
+        int result = credentials->privileged ? assume(credentials, uid, gid, credentials->backing) : 0;
 
         if (result < 0)
-                credentials_return(credentials);
+                credentials_return_backing(credentials, uid, gid);
         return result;
+}
+
+void credentials_return_backing(const Credentials *credentials, uid_t uid, gid_t gid) {
+        credentials_resume(credentials, uid, gid);
+        if (credentials->privileged && cap_set_proc(credentials->all) < 0)
+                fail_to_return();
 }
 
 void credentials_return(const Credentials *credentials) {
         if (!credentials->privileged)
                 return;
-        credentials_resume(credentials);
-        /* A thread that cannot come back would act for the next client with the rights of the last one. */
+        resume(credentials);
         if (cap_set_proc(credentials->all) < 0 ||
             set_groups((const gid_t *)(void *)credentials->groups->data, credentials->groups->len) < 0)
-                g_error("cannot come back from a client's rights: %s", g_strerror(errno));
+                fail_to_return();
 }
 
 bool credentials_privileged(const Credentials *credentials) {

@@ -111,7 +111,7 @@ int namespaces_lead(const Namespaces *namespaces, const Credentials *credentials
         if (result < 0)
                 return result;
         result = mkdirat(namespaces->sessions, name, 0700) < 0 ? -errno : 0;
-        credentials_resume(credentials);
+        credentials_resume(credentials, uid, gid);
         if (result == -EEXIST)
                 return 0; /* another one was faster */
         if (result == 0)

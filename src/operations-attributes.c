@@ -22,7 +22,8 @@ static void reply_attributes(fuse_req_t req, fuse_ino_t id, int fd) {
 }
 
 void operation_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) {
-        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations_of(req), id, &owned);
 
         if (fd < 0)
                 return reply_result(req, fd);
@@ -46,7 +47,8 @@ static struct statx_timestamp timestamp_of(struct timespec time) {
 /* Asked instead of getattr by who wants to know the birth time. */
 void operation_statx(fuse_req_t req, fuse_ino_t id, int flags, int mask, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations, id, &owned);
         struct statx stx = { .stx_mask = STATX_BASIC_STATS };
         struct stat st;
         int result = fd < 0 ? fd : operations_stat(operations, id, fd, &st);
@@ -146,7 +148,8 @@ static int set_attributes(fuse_req_t req, fuse_ino_t id, int fd, const struct st
 }
 
 void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int which, struct fuse_file_info *file) {
-        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations_of(req), id, &owned);
         int result;
 
         if (fd < 0)

@@ -30,6 +30,12 @@ static inline void reply_result(fuse_req_t req, int result) {
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
 
 /*
+ * The node, reached without opening it where a descriptor is kept of it, as of many directories: good until the request is
+ * answered, O_PATH or better. Where none is kept, *owned is opened, which is the caller's. Or -errno.
+ */
+int operations_reach_node(const Operations *operations, fuse_ino_t id, int *owned);
+
+/*
  * Opens what holds the region's contents: its source, or the node itself. A descriptor that the caller owns, or -errno:
  * -EACCES for writing to a source that may be read only.
  */

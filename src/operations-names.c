@@ -29,7 +29,8 @@ static void reply_missing(fuse_req_t req, int directory) {
 
 void operation_lookup(fuse_req_t req, fuse_ino_t parent, const char *name) {
         const Operations *operations = operations_of(req);
-        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, parent, &owned);
         struct fuse_entry_param entry;
         int result;
 
@@ -75,7 +76,8 @@ static void reply_local(fuse_req_t req) {
 }
 
 void operation_readlink(fuse_req_t req, fuse_ino_t id) {
-        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations_of(req), id, &owned);
         char target[PATH_MAX + 1];
         ssize_t size;
 
@@ -142,7 +144,8 @@ static int make_in_pool(int directory, const char *name, const Making *making) {
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const Making *making) {
-        auto_descriptor directory = operations_open_node(operations_of(req), parent, O_PATH);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations_of(req), parent, &owned);
         int result;
 
         if (directory < 0)
@@ -174,8 +177,10 @@ void operation_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 void operation_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t parent, const char *name) {
         const Operations *operations = operations_of(req);
-        auto_descriptor node = operations_open_node(operations, id, O_PATH);
-        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor node_owned = -1;
+        int node = operations_reach_node(operations, id, &node_owned);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, parent, &owned);
         char path[DESCRIPTOR_PATH_MAX];
 
         if (node < 0)
@@ -254,7 +259,8 @@ static int remove_from_pool(Found *lost, const Operations *operations, int direc
 
 static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int flags) {
         const Operations *operations = operations_of(req);
-        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, parent, &owned);
         g_auto(Found) lost = FOUND_INIT;
         int result;
 
@@ -300,8 +306,10 @@ static void settle_move(Found *moved, const Operations *operations, fuse_ino_t p
 void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
                       unsigned flags) {
         const Operations *operations = operations_of(req);
-        auto_descriptor from = operations_open_node(operations, parent, O_PATH);
-        auto_descriptor to = operations_open_node(operations, new_parent, O_PATH);
+        auto_descriptor from_owned = -1;
+        int from = operations_reach_node(operations, parent, &from_owned);
+        auto_descriptor to_owned = -1;
+        int to = operations_reach_node(operations, new_parent, &to_owned);
         g_auto(Found) moved = FOUND_INIT, target = FOUND_INIT;
         int result = 0;
 

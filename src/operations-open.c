@@ -39,7 +39,7 @@ static int register_backing(const Operations *operations, int node, int contents
         if (result < 0)
                 return result;
         result = backing_open(fuse_session_fd(operations->session), contents);
-        credentials_return(operations->credentials);
+        credentials_return_backing(operations->credentials, st.st_uid, st.st_gid);
         return result;
 }
 
@@ -202,7 +202,8 @@ static int create_in_pool(fuse_req_t req, int directory, const char *name, mode_
 
 void operation_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, parent, &owned);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
         RegionPolicy policy;
@@ -240,7 +241,8 @@ static int keep_path(int *fd, int path) {
 
 void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
-        auto_descriptor directory = operations_open_node(operations, parent, O_PATH);
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, parent, &owned);
         g_auto(PoolRef) ref = POOL_REF_INIT;
         auto_descriptor fd = -1;
         RegionPolicy policy;

@@ -40,7 +40,8 @@ static void reply_value(fuse_req_t req, const char *value, size_t length, size_t
 
 void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size) {
         const Operations *operations = operations_of(req);
-        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations, id, &owned);
         g_autofree char *buffer = NULL;
         char path[DESCRIPTOR_PATH_MAX];
         ssize_t length;
@@ -90,7 +91,8 @@ static int list_pool(fuse_req_t req, int fd, GString *names) {
 
 void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
         const Operations *operations = operations_of(req);
-        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations, id, &owned);
         AttributeTarget target;
         GString *names;
         int result;
@@ -197,7 +199,8 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
 }
 
 void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags) {
-        auto_descriptor fd = operations_open_node(operations_of(req), id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations_of(req), id, &owned);
         char path[DESCRIPTOR_PATH_MAX];
         int result = 0;
 
@@ -220,7 +223,8 @@ void operation_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const c
 
 void operation_removexattr(fuse_req_t req, fuse_ino_t id, const char *name) {
         const Operations *operations = operations_of(req);
-        auto_descriptor fd = operations_open_node(operations, id, O_PATH);
+        auto_descriptor owned = -1;
+        int fd = operations_reach_node(operations, id, &owned);
         char path[DESCRIPTOR_PATH_MAX];
         int result = 0;
         bool again;

@@ -18,6 +18,9 @@
  */
 #define RINGS_MAX_WRITE (128 * 1024)
 
+/* Descriptors with lower numbers are kept where that makes requests cheaper. */
+#define KEPT_BELOW 128
+
 /* A write through a view changes a region's times and blocks unseen. */
 #define REGION_TIMEOUT 1.0
 
@@ -31,6 +34,12 @@ int operations_open_node(const Operations *operations, fuse_ino_t id, int flags)
                 result = pool_open(operations->pool, &ref, flags);
         registry_end_resolving(operations->registry);
         return result;
+}
+
+int operations_reach_node(const Operations *operations, fuse_ino_t id, int *owned) {
+        int kept = id == FUSE_ROOT_ID ? operations->pool->fd : registry_descriptor(operations->registry, id);
+
+        return kept >= 0 ? kept : (*owned = operations_open_node(operations, id, O_PATH));
 }
 
 int operations_open_contents(const Operations *operations, fuse_ino_t id, int flags) {
@@ -87,6 +96,12 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, c
         entry->attr_timeout = 0;
 }
 
+/* Of directories, which most requests go through, a descriptor is kept; there are never many with low numbers. */
+static void keep_descriptor(PoolRef *ref, int fd, const struct stat *st) {
+        if (S_ISDIR(st->st_mode) && ref->fd < 0 && pool_pin(ref, fd) == 0 && ref->fd >= KEPT_BELOW)
+                descriptor_clear(&ref->fd);
+}
+
 int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,
                        struct fuse_entry_param *entry) {
         g_auto(PoolRef) ref = POOL_REF_INIT;
@@ -98,6 +113,7 @@ int operations_look_up(const Operations *operations, int directory, fuse_ino_t p
         fd = pool_open_name(directory, name);
         result = fd < 0 ? fd : pool_identify(operations->pool, fd, &ref, &st);
         if (result == 0) {
+                keep_descriptor(&ref, fd, &st);
                 pool_name(&ref, parent, name);
                 ref.directory = directory;
                 operations_fill_entry(operations, &ref, fd, &st, entry);
@@ -176,7 +192,9 @@ int operations_assume_client(fuse_req_t req) {
 }
 
 void operations_resume(fuse_req_t req) {
-        credentials_resume(operations_of(req)->credentials);
+        const struct fuse_ctx *client = fuse_req_ctx(req);
+
+        credentials_resume(operations_of(req)->credentials, client->uid, client->gid);
 }
 
 bool operations_drops_setid(fuse_req_t req) {

@@ -379,6 +379,18 @@ int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref) {
         return result;
 }
 
+int registry_descriptor(Registry *registry, uint64_t id) {
+        int fd = -1;
+        Node *node;
+
+        registry_lock(registry);
+        node = registry_node(registry, id);
+        if (node)
+                fd = node->ref.fd;
+        registry_unlock(registry);
+        return fd;
+}
+
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
         Node *retired = NULL;
         char *name = NULL;

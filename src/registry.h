@@ -90,6 +90,9 @@ void registry_drop(Registry *registry, uint64_t id);
  */
 int registry_resolve(Registry *registry, uint64_t id, PoolRef *ref);
 
+/* The descriptor that the node's PoolRef keeps, or -1: borrowed while the kernel may use id. */
+int registry_descriptor(Registry *registry, uint64_t id);
+
 /* The node that *ref describes lost a name: if it is known, *fd (O_PATH) is taken over to pin it. */
 void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd);
 

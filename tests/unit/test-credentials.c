@@ -74,7 +74,7 @@ START_TEST(nodes_belong_to_the_client) {
         ck_assert_int_eq(create("file"), 0);
         ck_assert_int_eq(mkdir(sub, 0777), 0);
         ck_assert_int_eq(symlink("file", link), 0);
-        credentials_resume(credentials);
+        credentials_resume(credentials, CLIENT_UID, CLIENT_GID);
 
         expect("file", CLIENT_UID, CLIENT_GID, 0750);
         expect("sub", CLIENT_UID, CLIENT_GID, 0750);
@@ -85,7 +85,7 @@ END_TEST
 
 START_TEST(afterwards_nodes_are_roots) {
         ck_assert_int_eq(credentials_assume(credentials, CLIENT_UID, CLIENT_GID, 0), 0);
-        credentials_resume(credentials);
+        credentials_resume(credentials, CLIENT_UID, CLIENT_GID);
         ck_assert_int_eq(create("file"), 0);
         ck_assert_uint_eq(look_at("file").st_uid, 0);
         ck_assert_uint_eq(look_at("file").st_gid, 0);
@@ -118,7 +118,7 @@ START_TEST(clients_follow_each_other) {
                 ck_assert_int_eq(credentials_assume(credentials, clients[i].uid, clients[i].gid, clients[i].umask), 0);
                 ck_assert_int_eq(create(name), 0);
                 meanwhile = rights();
-                credentials_resume(credentials);
+                credentials_resume(credentials, clients[i].uid, clients[i].gid);
                 after = rights();
                 expect(name, clients[i].uid, clients[i].gid, clients[i].mode);
                 ck_assert_str_eq(meanwhile, before);
@@ -142,7 +142,7 @@ START_TEST(capabilities_are_kept_meanwhile) {
         ck_assert_int_eq(credentials_assume(credentials, CLIENT_UID, CLIENT_GID, 0), 0);
         ck_assert_int_eq(create("file"), 0);
         again = open(path, O_RDWR | O_CLOEXEC);
-        credentials_resume(credentials);
+        credentials_resume(credentials, CLIENT_UID, CLIENT_GID);
         ck_assert_int_ge(again, 0);
         expect("file", CLIENT_UID, CLIENT_GID, 0777);
 }
@@ -167,13 +167,13 @@ START_TEST(backing_files_are_registered_as_their_owner) {
         ck_assert(!may(CAP_SYS_RESOURCE));
         ck_assert_uint_eq(mode_after_write("meanwhile", 06755), 0755);
         ck_assert_uint_eq(mode_after_write("again", 04777), 0777);
-        credentials_return(credentials);
+        credentials_return_backing(credentials, 0, 0);
         ck_assert_uint_eq(mode_after_write("after", 06755), 06755);
         ck_assert_int_eq(credentials_assume_backing(credentials, CLIENT_UID, CLIENT_GID), 0);
         ck_assert(may(CAP_SYS_ADMIN));
         ck_assert_int_eq(setfsuid(-1), CLIENT_UID);
         ck_assert_int_eq(setfsgid(-1), CLIENT_GID);
-        credentials_return(credentials);
+        credentials_return_backing(credentials, CLIENT_UID, CLIENT_GID);
         ck_assert_int_eq(setfsuid(-1), 0);
         after = rights();
         ck_assert_str_eq(after, before);
@@ -311,13 +311,13 @@ START_TEST(users_serve_themselves) {
         ck_assert(!credentials_privileged(credentials));
         ck_assert_int_eq(credentials_assume(credentials, geteuid(), getegid(), 027), 0);
         ck_assert_int_eq(create("mine"), 0);
-        credentials_resume(credentials);
+        credentials_resume(credentials, geteuid(), getegid());
         expect("mine", geteuid(), getegid(), 0750);
 
         /* They cannot act as anyone else, and need not: only the umask counts. */
         ck_assert_int_eq(credentials_assume(credentials, 0, 0, 077), 0);
         ck_assert_int_eq(create("roots"), 0);
-        credentials_resume(credentials);
+        credentials_resume(credentials, 0, 0);
         expect("roots", geteuid(), getegid(), 0700);
 }
 END_TEST
@@ -329,7 +329,7 @@ START_TEST(users_stay_what_they_are) {
         ck_assert_uint_eq(mode_after_write("before", 04755), 0755);
         ck_assert_int_eq(credentials_assume_backing(credentials, 0, 0), 0);
         ck_assert_uint_eq(mode_after_write("meanwhile", 04755), 0755);
-        credentials_return(credentials);
+        credentials_return_backing(credentials, 0, 0);
         ck_assert_int_eq(credentials_become(credentials, 0, 0, NULL, 0, G_MAXUINT64), 0);
         ck_assert_int_eq(setfsuid(-1), geteuid());
         credentials_return(credentials);
