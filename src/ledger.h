@@ -69,7 +69,8 @@ enum {
         LEDGER_NODE_ENDED = 4,
         LEDGER_NODE_RELEASED = 8, /* has the lifetime of its handles, and has lost the last one */
         LEDGER_NODE_USED = 16,    /* a client has got a handle */
-        LEDGER_NODE_STATES = 31,  /* all of them */
+        LEDGER_NODE_STALE = 32,   /* its backing id is not to be kept when the last handle is gone */
+        LEDGER_NODE_STATES = 63,  /* all of them */
 };
 
 /* A node: see registry.h. By words, so that each can be changed. */

@@ -133,8 +133,10 @@ static int set_attributes(fuse_req_t req, fuse_ino_t id, int fd, const struct st
         auto_descriptor timed = -1;
         int result = 0;
 
-        if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+        if (which & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
                 result = set_owner(fd, wanted, which);
+                operations_lose_backing(operations_of(req), id);
+        }
         /* After the owner, whose change takes set-id bits off. */
         if (result == 0 && (which & FUSE_SET_ATTR_MODE))
                 result = set_mode(fd, wanted->st_mode);

@@ -81,6 +81,9 @@ int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, i
 /* Notes a region's or directory's rules as the pool keeps them. While nobody changes them. */
 void operations_note_policy(const Operations *operations, fuse_ino_t id, const RegionPolicy *policy);
 
+/* The region is about to lose its memory, or its owner: what is registered of it is given up as soon as no handle uses it. */
+void operations_lose_backing(const Operations *operations, fuse_ino_t id);
+
 /* Around registering a backing file, until what came of it is noted or given up. */
 void operations_begin_backing(const Operations *operations);
 void operations_end_backing(const Operations *operations);

@@ -48,6 +48,11 @@ static void give_up_backing(const Operations *operations, int backing_id) {
                 backing_close(fuse_session_fd(operations->session), backing_id);
 }
 
+void operations_lose_backing(const Operations *operations, fuse_ino_t id) {
+        give_up_backing(operations, registry_lose_backing(operations->registry, id));
+        registry_backing_closed(operations->registry);
+}
+
 static bool writes(const struct fuse_file_info *file) {
         return (file->flags & O_ACCMODE) != O_RDONLY;
 }
@@ -281,18 +286,39 @@ static int cut(fuse_req_t req, int node, int contents) {
         return result == 0 && operations_drops_setid(req) ? region_drop_setid(contents) : result;
 }
 
-/* What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over. */
+/* What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over, or needs neither. */
 static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, const struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct stat st;
 
         if (file->fh)
                 handles_file(operations->handles, file->fh, &contents);
+        if (node < 0 && !file->fh)
+                return 0;
         if (file->flags & O_TRUNC)
                 return cut(req, node >= 0 ? node : contents, contents);
-        if (fstatat(contents, "", &st, AT_EMPTY_PATH) == 0)
+        if (registry_policy(operations->registry, id).allocation == REGION_COMMITTED &&
+            fstatat(contents, "", &st, AT_EMPTY_PATH) == 0)
                 operations_fill_gap(operations, id, contents, &st);
         return 0;
+}
+
+/* Whether all that opening takes is known, so that the region itself is not needed; then what came of it is in *result. */
+static bool open_known(const Operations *operations, fuse_ino_t id, int backing_id, struct fuse_file_info *file, int *result) {
+        RegionPolicy policy;
+
+        if (!operations->passthrough || !backing_id || (file->flags & O_TRUNC) || registry_source(operations->registry, id) ||
+            !registry_knows_policy(operations->registry, id, &policy) || policy.allocation == REGION_COMMITTED)
+                return false;
+        *result = policy.sealed && writes(file) ? -EPERM : 0;
+        if (*result < 0) {
+                detach(operations, id, file);
+                return true;
+        }
+        file->backing_id = backing_id;
+        file->noflush = 1;
+        registry_handle_used(operations->registry, id);
+        return true;
 }
 
 /* Opens node and contents, and makes the handle one on them. What the handle does not take over is the caller's. */
@@ -341,7 +367,7 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
         Opened *opened;
         int backing_id, result = add_handle(operations, id, file, &backing_id);
 
-        if (result == 0)
+        if (result == 0 && !open_known(operations, id, backing_id, file, &result))
                 result = open_counted(operations, id, backing_id, &node, &of_source, file);
         if (result < 0)
                 return reply_result(req, result);

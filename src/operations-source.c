@@ -109,6 +109,7 @@ int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *val
         result = registry_exclude(registry, id, REGISTRY_WITHOUT_HANDLES);
         if (result < 0)
                 return result;
+        operations_lose_backing(operations_of(req), id);
         result = set_source(req, id, fd, number);
         registry_include(registry, id, false);
         return result;

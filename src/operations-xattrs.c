@@ -192,6 +192,9 @@ static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, con
         else
                 result = operations_set_source(req, id, fd, value, size);
 
+        /* By another rule it may be about to end. */
+        if (result == 0)
+                operations_lose_backing(operations_of(req), id);
         if (result > 0)
                 reply_new_length(req, id, fd);
         else

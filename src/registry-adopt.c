@@ -26,6 +26,7 @@ static void tie(Registry *registry) {
                         continue;
                 }
                 drop(registry, node->kept);
+                registry_idle_remove(registry, node);
                 if (g_hash_table_lookup(registry->by_ref, &node->ref) == node)
                         g_hash_table_remove(registry->by_ref, &node->ref);
                 g_hash_table_iter_remove(&all);
@@ -70,8 +71,11 @@ void registry_adopt(Registry *registry, PoolRef *root) {
                 node = node_adopt(registry->ledger, slot);
                 named |= node->ref.name != NULL;
                 g_hash_table_insert(registry->nodes, &node->id, node);
-                if (node->id != REGISTRY_ROOT_ID)
-                        g_hash_table_replace(registry->by_ref, &node->ref, node);
+                if (node->id == REGISTRY_ROOT_ID)
+                        continue;
+                g_hash_table_replace(registry->by_ref, &node->ref, node);
+                if (slot->backing_id && !slot->handles)
+                        registry_idle_add(registry, node);
         }
         if (root && !has_root(registry, root))
                 put_root_right(registry, root);

@@ -20,6 +20,8 @@ struct Node {
         Source *source;   /* owned, or NULL */
         gint64 told;      /* when a client was last told of it: monotonic, microseconds; 0: not yet */
         bool excluded;    /* someone has it to themselves */
+        bool is_idle;     /* it has a backing id and no handle, and a hold for that: see registry-idle.c */
+        GList idle;       /* then its place among those */
 };
 
 /* A new one in an empty slot of the ledger, as part of a change; takes over *ref. */

@@ -18,6 +18,8 @@ struct Registry {
         GPtrArray *names_aside;  /* owned: names (char *) that were replaced while others may have been reading them; */
         GPtrArray *nodes_aside;  /* and chains of nodes whose descriptors they may have been using */
         gint aside;              /* atomic: there are some */
+        GQueue idle;             /* of Node: see registry-idle.c; the first one to go is the head */
+        guint idle_most;
 };
 
 /* Everything that is set in the ledger meanwhile counts at once, or, if the server dies, not at all. */
@@ -38,6 +40,23 @@ static inline void registry_set(Registry *registry, uint64_t *word, uint64_t val
 static inline Node *registry_node(Registry *registry, uint64_t id) {
         return g_hash_table_lookup(registry->nodes, &id);
 }
+
+/* Takes the node out of the tables if nothing needs it: what is to be freed outside the lock, or NULL. */
+Node *registry_retire(Registry *registry, Node *node);
+void registry_free_retired(Node *node);
+
+/* registry-idle.c. Whether the node, which has lost its last handle, may keep its backing id. */
+bool registry_idle_may(const Registry *registry, const Node *node);
+void registry_idle_add(Registry *registry, Node *node);
+
+/* It has a handle again, or nothing to keep. */
+void registry_idle_remove(Registry *registry, Node *node);
+
+/* Takes the backing id, kept or not, for the caller to be closed. The node may have to be retired. */
+int registry_idle_lose(Registry *registry, Node *node);
+
+/* The node that is to lose its backing id, as there are too many; or NULL. */
+Node *registry_idle_surplus(Registry *registry);
 
 /* Adds the root, which takes over *root. */
 void registry_add_root(Registry *registry, PoolRef *root);

@@ -65,6 +65,7 @@ int registry_handle_added(Registry *registry, uint64_t id, bool writes, int *bac
                 }
                 registry_set(registry, &node->kept->handles, node->kept->handles + 1);
                 registry_set(registry, &node->kept->writers, node->kept->writers + writes);
+                registry_idle_remove(registry, node);
                 node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED, false);
                 *backing_id = node->kept->backing_id;
                 result = 0;
@@ -114,14 +115,30 @@ void registry_backing_closed(Registry *registry) {
                 ledger_publish(&request->backing, 0);
 }
 
-/* The node has lost a handle; the lock is held. */
-static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release) {
+/* What becomes of the backing id when the last handle is gone: the one to be closed, which may be another one's, or 0. */
+static int settle_backing(Registry *registry, Node *node, Node **retired) {
+        int backing_id;
+        Node *surplus;
+
+        if (!registry_idle_may(registry, node))
+                return registry_idle_lose(registry, node);
+        registry_idle_add(registry, node);
+        surplus = registry_idle_surplus(registry);
+        if (!surplus)
+                return 0;
+        backing_id = registry_idle_lose(registry, surplus);
+        *retired = registry_retire(registry, surplus);
+        return backing_id;
+}
+
+/* The node has lost a handle; the lock is held. *retired: as of registry_retire(). */
+static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release, Node **retired) {
         registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
         registry_set(registry, &node->kept->handles, node->kept->handles - 1);
         if (node->kept->handles > 0)
                 return;
-        *release = (RegistryRelease){ node->kept->backing_id, true, node_is(node, LEDGER_NODE_USED), node_policy(node) };
-        registry_set(registry, &node->kept->backing_id, 0);
+        *release = (RegistryRelease){ 0, true, node_is(node, LEDGER_NODE_USED), node_policy(node) };
+        release->backing_id = settle_backing(registry, node, retired);
         /* An open that was refused is no use that a region could end with. */
         node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
                        release->used && release->policy.lifetime == REGION_HANDLES);
@@ -129,8 +146,8 @@ static void remove_handle(Registry *registry, Node *node, bool writes, RegistryR
 
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
         LedgerRequest *request = ledger_current(registry->ledger);
+        Node *node, *retired = NULL;
         int result = -ESTALE;
-        Node *node;
 
         *release = (RegistryRelease){ 0 };
         registry_lock(registry);
@@ -138,22 +155,23 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
         if (has_released(request, id, node, release)) {
                 result = 0;
         } else if (node && node->kept->handles > 0) {
-                remove_handle(registry, node, writes, release);
+                remove_handle(registry, node, writes, release, &retired);
                 note_release(registry, request, id, release);
                 result = 0;
         }
         registry_unlock(registry);
+        registry_free_retired(retired);
         return result;
 }
 
 void registry_handle_taken_back(Registry *registry, const LedgerRequest *request) {
         RegistryRelease release = { 0 };
-        Node *node;
+        Node *node, *retired = NULL;
 
         registry_lock(registry);
         node = request->handle ? registry_node(registry, request->handle) : NULL;
         if (node && node->kept->handles > 0) {
-                remove_handle(registry, node, request->writes, &release);
+                remove_handle(registry, node, request->writes, &release, &retired);
                 /* Others may have used it since. */
                 if (node->kept->handles == 0)
                         registry_set(registry, &node->kept->state,
@@ -161,6 +179,7 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
                 note_release(registry, ledger_current(registry->ledger), node->id, &release);
         }
         registry_unlock(registry);
+        registry_free_retired(retired);
 }
 
 void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy, bool certain) {

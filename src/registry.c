@@ -63,8 +63,8 @@ void registry_free(Registry *registry) {
         g_free(registry);
 }
 
-/* Takes the node out of the tables if nothing needs it: what the caller is to free, chained by parent, or NULL. */
-static Node *retire(Registry *registry, Node *node) {
+/* What is to be freed is chained by parent. */
+Node *registry_retire(Registry *registry, Node *node) {
         uint64_t number = node->kept - ledger_node(registry->ledger, 0);
 
         if (node->kept->lookups || node->holds || node->children || node->id == REGISTRY_ROOT_ID)
@@ -77,13 +77,13 @@ static Node *retire(Registry *registry, Node *node) {
                 /* One after the other, as there may be many: the next server retires those that are left. */
                 ledger_settle(registry->ledger);
                 node->parent->children--;
-                node->parent = retire(registry, node->parent);
+                node->parent = registry_retire(registry, node->parent);
         }
         return node;
 }
 
 /* Outside the lock: the last descriptor of an unlinked region gives back its memory, which takes its time. */
-static void free_retired(Node *node) {
+void registry_free_retired(Node *node) {
         while (node) {
                 Node *next = node->parent;
 
@@ -93,7 +93,7 @@ static void free_retired(Node *node) {
 }
 
 static void free_chain(gpointer data) {
-        free_retired(data);
+        registry_free_retired(data);
 }
 
 /*
@@ -142,9 +142,9 @@ static void forget_unneeded(Registry *registry) {
                 Node *retired;
 
                 registry_lock(registry);
-                retired = retire(registry, g_ptr_array_index(all, i));
+                retired = registry_retire(registry, g_ptr_array_index(all, i));
                 registry_unlock(registry);
-                free_retired(retired);
+                registry_free_retired(retired);
         }
 }
 
@@ -181,7 +181,7 @@ static Node *set_parent(Registry *registry, Node *node, Node *parent) {
         if (!old)
                 return NULL;
         old->children--;
-        return retire(registry, old);
+        return registry_retire(registry, old);
 }
 
 /* The same node by a later reference: the name may be newer. Whatever has to be freed is left in *ref and *retired. */
@@ -309,10 +309,10 @@ void registry_drop(Registry *registry, uint64_t id) {
         node = registry_node(registry, id);
         if (node && node->holds > 0) {
                 node->holds--;
-                retired = retire(registry, node);
+                retired = registry_retire(registry, node);
         }
         registry_unlock(registry);
-        free_retired(retired);
+        registry_free_retired(retired);
 }
 
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
@@ -324,10 +324,10 @@ void registry_forget(Registry *registry, uint64_t id, uint64_t lookups) {
         note_forget(registry, id);
         if (node && id != REGISTRY_ROOT_ID) {
                 registry_set(registry, &node->kept->lookups, node->kept->lookups - MIN(lookups, node->kept->lookups));
-                retired = retire(registry, node);
+                retired = registry_retire(registry, node);
         }
         registry_unlock(registry);
-        free_retired(retired);
+        registry_free_retired(retired);
 }
 
 void registry_set_source(Registry *registry, uint64_t id, Source *source) {
@@ -405,7 +405,7 @@ void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
                 retired = set_parent(registry, node, NULL);
         }
         registry_unlock(registry);
-        free_retired(retired);
+        registry_free_retired(retired);
         g_free(name);
 }
 
@@ -420,7 +420,7 @@ void registry_moved(Registry *registry, const PoolRef *ref) {
         if (node)
                 rename_node(registry, node, &moved, &retired);
         registry_unlock(registry);
-        free_retired(retired);
+        registry_free_retired(retired);
         g_free(moved.name);
 }
 
@@ -471,10 +471,10 @@ void registry_region_gone(Registry *registry, const PoolRef *ref) {
         if (node && node_is(node, LEDGER_NODE_KEPT)) {
                 node_set_state(registry->ledger, node, LEDGER_NODE_KEPT, false);
                 registry_set(registry, &node->kept->lookups, node->kept->lookups - (node->kept->lookups > 0));
-                retired = retire(registry, node);
+                retired = registry_retire(registry, node);
         }
         registry_unlock(registry);
-        free_retired(retired);
+        registry_free_retired(retired);
 }
 
 uint64_t registry_regions(Registry *registry) {

@@ -14,7 +14,7 @@
  *
  * Handles
  *   Every open handle of a region counts. All that the kernel serves itself (passthrough) share one backing id: the first
- *   open registers it, the last release gives it up.
+ *   open registers it, the last release gives it up, if not for the next open to find it there (registry_keep_backings()).
  *
  * Names
  *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it needs,
@@ -124,6 +124,16 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
 
 /* The backing id that the last handle left has been closed. */
 void registry_backing_closed(Registry *registry);
+
+/* Regions may keep their backing id when they have lost their last handle: so many of them. Without this call, none. */
+void registry_keep_backings(Registry *registry, unsigned most);
+
+/*
+ * Has a region not keep its backing id, now or when it loses its last handle. One that is to be closed by the caller, or 0; it
+ * is noted with the request in hand.
+ */
+int registry_lose_backing(Registry *registry, uint64_t id);
+
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
 
 /*

@@ -20,6 +20,9 @@
 /* How often is asked whether what dead servers had in hand is settled. */
 #define SETTLING_MS 50
 
+/* Of how many regions that are not open the kernel keeps the file. */
+#define BACKINGS_KEPT 64
+
 /* A region's name went with its last handle: the kernel may not believe in it any longer. */
 static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char *name) {
         const Server *server = data;
@@ -47,6 +50,9 @@ static bool start(Server *server, GError **error) {
         if (!server->session ||
             !(server->follows ? server_follow(server, error) : server_settle(server, error)))
                 return false;
+        /* What others may remove is not to be kept from going. */
+        if (server->operations.passthrough && server->operations.pool->kind != POOL_DIRECTORY)
+                registry_keep_backings(server->registry, BACKINGS_KEPT);
         start_refresher(server);
         if (server->follows)
                 server_take_requests(server);
