@@ -19,7 +19,7 @@
 
 typedef struct Place {
         const char *directory; /* borrowed */
-        char *buffer;          /* PLACE_CALL_SIZE bytes, borrowed: all places copy from and to the same memory; or NULL */
+        char *buffer;          /* PLACE_CALL_SIZE bytes, borrowed: all places copy from and to it; or NULL */
         char *data, *small, *other;
         bool made;             /* one of them at least: before, even the directory may not exist */
         int fd;                /* of data, read and write; -1 without */

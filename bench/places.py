@@ -1,8 +1,8 @@
-"""Where the programs beside this one measure: /dev/shm, regionfs, and libfuse's examples, mounted for as long as it takes.
+"""Where the programs beside this one measure: /dev/shm, regionfs, and libfuse's examples, mounted for that long.
 
 All is taken away when the ExitStack that the places were made with is closed. Root's alone.
 """
-import os, shutil, subprocess, sys, tempfile, time
+import os, shutil, signal, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAM = os.path.join(ROOT, "build", "regionfs")
@@ -28,9 +28,16 @@ def say(sentence):
     print(f"{os.path.basename(sys.argv[0])}: {sentence}", file=sys.stderr)
 
 
-def be_root():
+def leave(number, frame):
+    sys.exit(128 + number)
+
+
+def begin():
+    """For root alone; a signal that ends the program has it clear away first."""
     if os.geteuid() != 0:
         sys.exit(f"{os.path.basename(sys.argv[0])}: takes root, who has passthrough")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
 
 
 def output(*command):
@@ -100,7 +107,7 @@ def regionfs(stack, name=REGIONFS, program=PROGRAM, options=None):
     data = "passthrough" if has(mountpoint, "passthrough") else "no passthrough"
     place.what = f"version {version}, {'-o ' + options if options else 'default options'}: {channel}, {data}"
     if options == "io_uring" and channel != "io_uring":
-        raise Unavailable(f"{name}: the kernel does not have it (CONFIG_FUSE_IO_URING), or libfuse was built without it")
+        raise Unavailable(f"{name}: the kernel does not have it, or libfuse was built without it")
     return place
 
 
@@ -124,8 +131,7 @@ def regionfs_rings(stack, program=PROGRAM):
 
 def peers():
     """The directory that libfuse's examples are in."""
-    result = subprocess.run([os.path.join(ROOT, "bench", "build-peers")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
+    result = subprocess.run([os.path.join(ROOT, "bench", "build-peers")], capture_output=True, text=True)
     if result.returncode != 0:
         raise Unavailable(f"{MEMFS} and {PASSTHROUGH}: {result.stderr.strip().splitlines()[-1]}")
     return result.stdout.strip()
@@ -146,7 +152,8 @@ def passthrough(stack, directory):
     """Over tmpfs, which suits it best."""
     mountpoint, source = temporary(stack), temporary(stack, "/dev/shm")
     return serve(stack, PASSTHROUGH, [os.path.join(directory, PASSTHROUGH), "--foreground", source, mountpoint],
-                 f"{libfuse(directory)}, default options (kernel passthrough), over a directory of /dev/shm", mountpoint)
+                 f"{libfuse(directory)}, default options (kernel passthrough), over a directory of /dev/shm",
+                 mountpoint)
 
 
 def available(made):

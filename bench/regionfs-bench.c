@@ -69,7 +69,7 @@ static bool parse(Settings *settings, int argc, char **argv, GError **error) {
         const GOptionEntry entries[] = {
                 { "rounds", 0, 0, G_OPTION_ARG_STRING, &rounds, "Measure N times, take the median (default: 9)", "N" },
                 { "samples", 0, 0, G_OPTION_ARG_NONE, &settings->samples,
-                  "For programs: a line for each sample; operation, number of DIR and nanoseconds, between tabs", NULL },
+                  "For programs: a line for each sample; operation, number of DIR, nanoseconds, between tabs", NULL },
                 { "only", 0, 0, G_OPTION_ARG_STRING, &only, "Measure these operations alone", "NAME[,NAME...]" },
                 { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &settings->directories, NULL, NULL },
                 { .long_name = NULL },
@@ -131,8 +131,8 @@ static void print_row(const Settings *settings, const Operation *operation, doub
 static void print_table(const Settings *settings, double *samples) {
         size_t n_directories = g_strv_length(settings->directories);
 
-        printf("Time of one operation (first-touch, retouch: of one 4 KiB page; mix: of one of each operation on names, by "
-               "one client or by four at once), median of %u rounds\n\n%-20s",
+        printf("Time of one operation (first-touch, retouch: of one 4 KiB page; mix: of one of each on names, by one "
+               "client or by four at once), median of %u rounds\n\n%-20s",
                settings->rounds, "");
         for (size_t i = 0; i < n_directories; i++) {
                 if (i > 1)
