@@ -6,7 +6,10 @@ TAKING = ("sys_read ends", "sys_io_uring_enter ends")
 
 
 class Kind:
-    """Of one kind of request. Times in seconds; calls: by name, the time of each, of requests that a thread had by themselves."""
+    """Of one kind of request. Times in seconds.
+
+    calls: by name, the time of each, in "alone" requests: those that a thread did not have together with others.
+    """
 
     def __init__(self):
         self.reaching, self.serving, self.returning = [], [], []
@@ -35,7 +38,7 @@ class Cost:
         self.of_server = of_server
         self.waker, self.last = {}, {}  # by thread: processor of its waker; what came last
         self.sent, self.ended = {}, {}  # by request: time, kind and client; by client: time and kind
-        # By thread: when it has taken requests; the calls since, and the requests' kinds; the call that it is in, since when.
+        # By thread: when it took requests; the calls since, and the kinds of requests; the call it is in, since when.
         self.taken, self.in_hand, self.within = {}, {}, {}
         for event in events:
             handle = getattr(self, event.name, None)

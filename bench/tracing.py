@@ -51,7 +51,7 @@ class Trace:
 
     @contextlib.contextmanager
     def of(self, processes):
-        """While the block runs, of these threads and of what they start. Its value is filled when it ends: a list of events."""
+        """While the block runs, of these threads and of what they start. Its value is a list, filled when it ends."""
         events = []
         self.set("set_event_pid", " ".join(map(str, processes)))
         self.set("trace", "")
