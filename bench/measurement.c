@@ -63,16 +63,15 @@ static int compare(const void *a, const void *b) {
 }
 
 /* A place that cannot do an operation could not in any round: all are numbers, or none. */
-static double median(double *samples, unsigned count) {
-        qsort(samples, count, sizeof(*samples), compare);
-        return (samples[(count - 1) / 2] + samples[count / 2]) / 2;
+double measurement_median(double *samples, unsigned rounds) {
+        qsort(samples, rounds, sizeof(*samples), compare);
+        return (samples[(rounds - 1) / 2] + samples[rounds / 2]) / 2;
 }
 
 double *measurement_run(const Operation *const *chosen, size_t n_chosen, Place *const *places, size_t n_places,
                         unsigned rounds, GError **error) {
         size_t n_cells = n_chosen * n_places;
         g_autofree double *samples = g_new(double, n_cells * rounds);
-        double *medians;
 
         /* Round 0 warms up: what it measures, round 1 overwrites. */
         for (unsigned round = 0; round <= rounds; round++) {
@@ -88,8 +87,5 @@ double *measurement_run(const Operation *const *chosen, size_t n_chosen, Place *
                         }
                 }
         }
-        medians = g_new(double, n_cells);
-        for (size_t cell = 0; cell < n_cells; cell++)
-                medians[cell] = median(&samples[cell * rounds], rounds);
-        return medians;
+        return g_steal_pointer(&samples);
 }

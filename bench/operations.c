@@ -1,5 +1,7 @@
 #include "operations.h"
 
+#include "clients.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +11,7 @@
 
 #define PAGES (PLACE_DATA_SIZE / PLACE_PAGE_SIZE)
 #define CALLS (PLACE_DATA_SIZE / PLACE_CALL_SIZE)
+#define CLIENTS 4
 
 static const char attribute[] = "user.bench";
 
@@ -96,6 +99,13 @@ static bool prepare_retouch(Place *place, GError **error) {
         return place_map(place, place->fd, place->data, error) && run_touch(place, PAGES, error);
 }
 
+/* Each says where the next one is: none begins before the last has come. */
+static bool run_random_load(Place *place, size_t count, GError **error) {
+        for (size_t i = 0; i < count; i++)
+                place->random ^= (uint64_t)(unsigned char)place->mapping[random_page(place)];
+        return true;
+}
+
 static bool run_open_close(Place *place, size_t count, GError **error) {
         for (size_t i = 0; i < count; i++) {
                 int fd = open(place->small, O_RDWR | O_CLOEXEC);
@@ -169,6 +179,43 @@ static bool run_rename(Place *place, size_t count, GError **error) {
         return true;
 }
 
+/* One of each of the above but stat, and getxattr only where there is any. */
+static bool run_mix(Place *place, size_t count, GError **error) {
+        bool attributes = available_getxattr(place);
+
+        for (size_t i = 0; i < count; i += 2) {
+                if (!run_open_close(place, 2, error) || !run_create_close_unlink(place, 2, error) ||
+                    !run_stat_missing(place, 2, error) || (attributes && !run_getxattr(place, 2, error)) ||
+                    !run_rename(place, 2, error))
+                        return false;
+        }
+        return true;
+}
+
+static bool prepare_mix_1(Place *place, GError **error) {
+        return (place->clients = clients_start(place->directory, 1, true, run_mix, error)) != NULL;
+}
+
+static bool prepare_mix_4(Place *place, GError **error) {
+        return (place->clients = clients_start(place->directory, CLIENTS, true, run_mix, error)) != NULL;
+}
+
+static bool prepare_mix_4_together(Place *place, GError **error) {
+        return (place->clients = clients_start(place->directory, CLIENTS, false, run_mix, error)) != NULL;
+}
+
+static bool run_mix_1(Place *place, size_t count, GError **error) {
+        return clients_run(place->clients, count, error);
+}
+
+static bool run_mix_4(Place *place, size_t count, GError **error) {
+        return clients_run(place->clients, count / CLIENTS, error);
+}
+
+static void finish_mix(Place *place) {
+        g_clear_pointer(&place->clients, clients_free);
+}
+
 const Operation operations[] = {
         { .name = "pread-4k", .batch = 1024, .run = run_pread_4k },
         { .name = "pwrite-4k", .batch = 1024, .run = run_pwrite_4k },
@@ -188,12 +235,28 @@ const Operation operations[] = {
                 .run = run_touch,
                 .finish = place_unmap,
         },
-        { .name = "open-close", .batch = 256, .run = run_open_close },
-        { .name = "create-close-unlink", .batch = 256, .run = run_create_close_unlink },
+        {
+                .name = "random-load",
+                .batch = 16 * PAGES,
+                .prepare = prepare_retouch,
+                .run = run_random_load,
+                .finish = place_unmap,
+        },
+        { .name = "open-close", .batch = 64, .run = run_open_close },
+        { .name = "create-close-unlink", .batch = 64, .run = run_create_close_unlink },
         { .name = "stat", .batch = 1024, .run = run_stat },
-        { .name = "stat-missing", .batch = 1024, .run = run_stat_missing },
-        { .name = "getxattr", .batch = 256, .available = available_getxattr, .run = run_getxattr },
-        { .name = "rename", .batch = 256, .run = run_rename },
+        { .name = "stat-missing", .batch = 64, .run = run_stat_missing },
+        { .name = "getxattr", .batch = 64, .available = available_getxattr, .run = run_getxattr },
+        { .name = "rename", .batch = 64, .run = run_rename },
+        { .name = "mix-1", .batch = 32, .prepare = prepare_mix_1, .run = run_mix_1, .finish = finish_mix },
+        { .name = "mix-4", .batch = 128, .prepare = prepare_mix_4, .run = run_mix_4, .finish = finish_mix },
+        {
+                .name = "mix-4-together",
+                .batch = 128,
+                .prepare = prepare_mix_4_together,
+                .run = run_mix_4,
+                .finish = finish_mix,
+        },
         { .name = NULL },
 };
 

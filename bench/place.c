@@ -31,6 +31,7 @@ static bool make_data(Place *place, GError **error) {
         place->fd = open(place->data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (place->fd < 0)
                 return place_fail("create", place->data, error);
+        place->made = true;
         /* The length first: it decides whether tmpfs takes huge pages within it. */
         if (ftruncate(place->fd, PLACE_DATA_SIZE) < 0)
                 return place_fail("extend", place->data, error);
@@ -52,6 +53,7 @@ static bool make_small(Place *place, GError **error) {
         if (fd < 0)
                 return place_fail("create", place->small, error);
         close(fd);
+        place->made = true;
         return true;
 }
 
@@ -66,7 +68,9 @@ Place *place_new(const char *directory, char *buffer, GError **error) {
         place->other = g_strdup_printf("%s/regionfs-bench-%08x-other", directory, token);
         place->fd = -1;
         place->random = 88172645463325252; /* the same walk everywhere */
-        if (!check_room(directory, error) || !make_data(place, error) || !make_small(place, error))
+        if (buffer && (!check_room(directory, error) || !make_data(place, error)))
+                return NULL;
+        if (!make_small(place, error))
                 return NULL;
         return g_steal_pointer(&place);
 }
@@ -75,8 +79,7 @@ void place_free(Place *place) {
         const char *paths[] = { place->data, place->small, place->other };
 
         place_unmap(place);
-        /* Nothing can be there before data was made: the directory may not even exist. */
-        for (size_t i = 0; place->fd >= 0 && i < G_N_ELEMENTS(paths); i++) {
+        for (size_t i = 0; place->made && i < G_N_ELEMENTS(paths); i++) {
                 if (unlink(paths[i]) == 0 || errno == ENOENT)
                         continue;
                 /* Where one stays, the others do for the same reason: a sentence for each would say no more. */

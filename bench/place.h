@@ -5,7 +5,7 @@
  *
  * "data" is PLACE_DATA_SIZE long, filled and open; "small" is an empty file that nobody holds open; "other" does not
  * exist, and an operation that makes it removes it again. Their names are of this run alone, so that the same
- * directory can be measured twice, or by two runs at once.
+ * directory can be measured twice, or by several at once.
  */
 
 #include <glib.h>
@@ -19,14 +19,16 @@
 
 typedef struct Place {
         const char *directory; /* borrowed */
-        char *buffer;          /* PLACE_CALL_SIZE bytes, borrowed: all places copy from and to the same memory */
+        char *buffer;          /* PLACE_CALL_SIZE bytes, borrowed: all places copy from and to it; or NULL */
         char *data, *small, *other;
-        int fd;                /* of data, read and write */
+        bool made;             /* one of them at least: before, even the directory may not exist */
+        int fd;                /* of data, read and write; -1 without */
         volatile char *mapping; /* PLACE_DATA_SIZE bytes, or NULL: of the operation that runs */
+        struct Clients *clients; /* or NULL: of the operation that runs */
         uint64_t random;
 } Place;
 
-/* Makes the files. The error names the path. */
+/* Makes the files; without a buffer, for operations on names alone, there is no data. The error names the path. */
 Place *place_new(const char *directory, char *buffer, GError **error);
 
 /* Removes the files; says so on stderr where it cannot. */

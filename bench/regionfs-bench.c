@@ -12,6 +12,7 @@
 
 typedef struct Settings {
         unsigned rounds;
+        gboolean samples;
         GPtrArray *chosen;  /* const Operation *, in the table's order */
         char **directories; /* at least one */
 } Settings;
@@ -67,6 +68,8 @@ static bool parse(Settings *settings, int argc, char **argv, GError **error) {
         g_autofree char *description = g_strdup_printf("Operations: %s.", names);
         const GOptionEntry entries[] = {
                 { "rounds", 0, 0, G_OPTION_ARG_STRING, &rounds, "Measure N times, take the median (default: 9)", "N" },
+                { "samples", 0, 0, G_OPTION_ARG_NONE, &settings->samples,
+                  "For programs: a line for each sample; operation, number of DIR, nanoseconds, between tabs", NULL },
                 { "only", 0, 0, G_OPTION_ARG_STRING, &only, "Measure these operations alone", "NAME[,NAME...]" },
                 { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &settings->directories, NULL, NULL },
                 { .long_name = NULL },
@@ -108,11 +111,15 @@ static void print_cell(const char *text, size_t width) {
         printf("%*s%s", (int)(2 + (width > length ? width - length : 0)), "", text);
 }
 
-static void print_row(const Operation *operation, const double *medians, char **directories, size_t n_directories) {
+static void print_row(const Settings *settings, const Operation *operation, double *samples) {
+        char **directories = settings->directories;
+        double first = measurement_median(samples, settings->rounds);
+
         printf("%-20s", operation->name);
-        for (size_t i = 0; i < n_directories; i++) {
-                g_autofree char *time = format_time(medians[i]);
-                g_autofree char *ratio = format_ratio(medians[i] / medians[0]);
+        for (size_t i = 0; directories[i]; i++) {
+                double median = measurement_median(samples + i * settings->rounds, settings->rounds);
+                g_autofree char *time = format_time(median);
+                g_autofree char *ratio = format_ratio(median / first);
 
                 print_cell(time, MAX((size_t)g_utf8_strlen(directories[i], -1), 8));
                 if (i > 0)
@@ -121,10 +128,11 @@ static void print_row(const Operation *operation, const double *medians, char **
         printf("\n");
 }
 
-static void print_table(const Settings *settings, const double *medians) {
+static void print_table(const Settings *settings, double *samples) {
         size_t n_directories = g_strv_length(settings->directories);
 
-        printf("Time of one operation (first-touch, retouch: of one 4 KiB page), median of %u rounds\n\n%-20s",
+        printf("Time of one operation (first-touch, retouch: of one 4 KiB page; mix: of one of each on names, by one "
+               "client or by four at once), median of %u rounds\n\n%-20s",
                settings->rounds, "");
         for (size_t i = 0; i < n_directories; i++) {
                 if (i > 1)
@@ -133,14 +141,24 @@ static void print_table(const Settings *settings, const double *medians) {
         }
         printf("\n");
         for (size_t row = 0; row < settings->chosen->len; row++)
-                print_row(g_ptr_array_index(settings->chosen, row), medians + row * n_directories,
-                          settings->directories, n_directories);
+                print_row(settings, g_ptr_array_index(settings->chosen, row),
+                          samples + row * n_directories * settings->rounds);
+}
+
+static void print_samples(const Settings *settings, const double *samples) {
+        for (size_t row = 0; row < settings->chosen->len; row++) {
+                const Operation *operation = g_ptr_array_index(settings->chosen, row);
+
+                for (size_t i = 0; settings->directories[i]; i++)
+                        for (unsigned round = 0; round < settings->rounds; round++)
+                                printf("%s\t%zu\t%g\n", operation->name, i, *samples++);
+        }
 }
 
 static bool measure(const Settings *settings, GError **error) {
         g_autoptr(GPtrArray) places = g_ptr_array_new_with_free_func((GDestroyNotify)place_free);
         g_autofree char *buffer = aligned_alloc(PLACE_PAGE_SIZE, PLACE_CALL_SIZE);
-        g_autofree double *medians = NULL;
+        g_autofree double *samples = NULL;
 
         if (!buffer)
                 g_error("out of memory");
@@ -152,11 +170,14 @@ static bool measure(const Settings *settings, GError **error) {
                         return false;
                 g_ptr_array_add(places, place);
         }
-        medians = measurement_run((const Operation *const *)settings->chosen->pdata, settings->chosen->len,
+        samples = measurement_run((const Operation *const *)settings->chosen->pdata, settings->chosen->len,
                                   (Place *const *)places->pdata, places->len, settings->rounds, error);
-        if (!medians)
+        if (!samples)
                 return false;
-        print_table(settings, medians);
+        if (settings->samples)
+                print_samples(settings, samples);
+        else
+                print_table(settings, samples);
         return true;
 }
 
