@@ -86,20 +86,31 @@ START_TEST(a_program_that_cannot_be_run_after_all_is_told_of) {
 }
 END_TEST
 
-/* The new image is killed before it has done anything: what it was before goes on. */
-START_TEST(a_program_that_dies_at_once_loses_nothing) {
+/* The new image is killed before it has done anything, or cannot read what it is given. */
+static const struct {
+        const char *command, *words;
+} ends[] = {
+        { "kill -KILL $$", "has died before it could go on" },
+        { "exec 9</dev/null; export REGIONFS_HANDOVER=9", "cannot go on with the mount that REGIONFS_HANDOVER" },
+        { "export REGIONFS_HANDOVER=none", "cannot go on with the mount that REGIONFS_HANDOVER" },
+};
+
+START_TEST(after_one_that_ends_at_once_the_one_before_goes_on) {
+        g_autofree char *script = g_strdup_printf("case $1 in --takes-over=*) exec \"$original\" \"$@\";; esac; %s\n"
+                                                  "exec \"$original\" \"$@\"", ends[_i].command);
         pid_t keeper, server;
         Held *held;
 
         program_begin_mounted();
         keeper = fixture_daemon();
         held = held_take();
-        program_put_script("case $1 in --takes-over=*) exec \"$original\" \"$@\";; esac; kill -KILL $$");
+        program_put_script(script);
         must(kill(keeper, SIGHUP));
         must(waitpid(keeper, NULL, 0));
         eventually(restarts() == 1);
         held_check(held);
         ck_assert(has_logged("has died before it could go on"));
+        ck_assert(has_logged(ends[_i].words));
         {
                 g_autofree char *number = must_get(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SERVER_PID);
 
@@ -134,7 +145,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_program_that_takes_other_options_is_told_of);
         tcase_add_test(tests, a_program_that_cannot_be_run_after_all_is_told_of);
         suite_add_tcase(suite, tests);
-        tcase_add_test(alone, a_program_that_dies_at_once_loses_nothing);
+        tcase_add_loop_test(alone, after_one_that_ends_at_once_the_one_before_goes_on, 0, G_N_ELEMENTS(ends));
         suite_add_tcase(suite, alone);
 }
 
