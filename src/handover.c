@@ -94,6 +94,10 @@ void handover_cancel(void) {
         close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
+bool handover_is_given(void) {
+        return g_getenv(VARIABLE);
+}
+
 int handover_receive(void) {
         const char *number = g_getenv(VARIABLE);
         guint64 file;

@@ -51,7 +51,8 @@ char **handover_read_options(const Ledger *ledger, Options *options, char **argv
 void handover_prepare(const Ledger *ledger);
 void handover_cancel(void);
 
-/* In the new image: the ledger's descriptor that was handed over so, or -1. */
+/* In the new image: whether anything was handed over so; and the ledger's descriptor, once, or -1 if that cannot be. */
+bool handover_is_given(void);
 int handover_receive(void);
 
 /* Whether what nobody can do without has come with the ledger, and what that says can be meant. */

@@ -30,6 +30,7 @@ typedef struct Keeper {
         uint64_t begun;         /* requests, when the last server died */
         gint64 died;            /* when that was: monotonic, microseconds */
         unsigned in_vain;       /* servers that died one after the other without having taken one */
+        gint64 vain_since;      /* when the first of them died that nobody had killed */
         sigset_t signals;       /* that are waited for */
         int end;                /* the signal that asks to end, or 0 */
         Replacement replacement;

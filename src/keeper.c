@@ -11,10 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How many servers may die in vain, after how short a life, before the next has to wait; how long. In microseconds. */
+/*
+ * How many servers may die in vain, after how short a life, before the next has to wait; how long; and how long it is tried with
+ * those that nobody kills. In microseconds.
+ */
 #define IN_VAIN 10
 #define VAIN G_USEC_PER_SEC
 #define REST 200000
+#define VAIN_AT_MOST (20 * G_USEC_PER_SEC)
 
 /* The service manager is not to know less than it did: a failure is for it to find. */
 static void tell_manager(Keeper *keeper) {
@@ -123,18 +127,36 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
         }
 }
 
-/* A server that dies before it takes a request would be started again and again without end. */
-static void rest(Keeper *keeper) {
+/*
+ * A server that dies before it takes a request would be started again and again without end, and clients would wait as long. What
+ * it finds will not change, unless it is killed: for want of memory, as a rule, of which there may be more. Whether there is to be
+ * another.
+ */
+static bool rest(Keeper *keeper, int status) {
         uint64_t begun = ledger_header(keeper->ledger)->begun;
+        bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         gint64 now = g_get_monotonic_time();
 
         keeper->in_vain = begun == keeper->begun && now - keeper->died < VAIN ? keeper->in_vain + 1 : 0;
+        if (keeper->in_vain == 0 || killed)
+                keeper->vain_since = now;
         keeper->begun = begun;
         keeper->died = now;
         if (keeper->in_vain < IN_VAIN)
-                return;
+                return true;
         keeper_give_back(keeper);
+        if (now - keeper->vain_since >= VAIN_AT_MOST)
+                return false;
         g_usleep(REST);
+        return true;
+}
+
+/* So that clients get an answer: an error. */
+static void give_up(const Keeper *keeper) {
+        ledger_publish(&ledger_header(keeper->ledger)->ending, 1);
+        guard_dismiss(keeper->ledger);
+        child_kill(keeper->notifies);
+        log_warn_aside("servers die of what they find, one after the other: this regionfs ends, and its mount with it");
 }
 
 /*
@@ -209,8 +231,10 @@ static int serve(Keeper *keeper) {
                         raise(keeper->end);
                 if (keeper->replacement.yielding && !keeper_hand_over(keeper))
                         return EXIT_FAILURE;
-                if (!refused)
-                        rest(keeper);
+                if (!refused && !rest(keeper, status)) {
+                        give_up(keeper);
+                        return EXIT_FAILURE;
+                }
         }
 }
 

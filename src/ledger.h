@@ -140,6 +140,7 @@ typedef struct LedgerRequest {
         uint64_t deaths;   /* of servers, with it in hand, one soon after the other */
         uint64_t since;    /* when the first of them died: monotonic, microseconds */
         uint64_t hangs;    /* servers that were killed because it got no further: see watchdog.h */
+        uint64_t refusals; /* servers that were to take it back and to refuse it, and died as well */
         uint64_t operation; /* the kernel's number of what is asked */
         uint64_t node;     /* and of whom, by id */
         uint64_t made;     /* it has counted a region */

@@ -70,12 +70,10 @@ static void give_up_store(const Manager *manager, const GArray *given) {
  * freed) is what there is of a store's: closed, if it cannot be used.
  */
 static Ledger *receive(GArray **given) {
-        int file = handover_receive();
+        int file = handover_is_given() ? handover_receive() : store_is_given() ? store_receive(given) : -1;
         g_autoptr(GError) error = NULL;
         g_autoptr(Ledger) ledger = NULL;
 
-        if (file < 0 && store_is_given())
-                file = store_receive(given);
         if (file < 0)
                 return NULL;
         ledger = ledger_open(file, &error);
@@ -109,6 +107,7 @@ int main(int argc, char **argv) {
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
         g_auto(GStrv) arguments = NULL;
+        bool follows;
         Ledger *handed_over;
         Log *log;
 
@@ -117,7 +116,13 @@ int main(int argc, char **argv) {
                 return successor_answer(argc, argv);
         log = log_new();
         raise_descriptor_limit();
+        follows = handover_is_given();
         handed_over = receive(&given);
+        /* The mount is there, and the program before this one waits for this to end, to go on with it. */
+        if (follows && !handed_over) {
+                g_printerr("regionfs: cannot go on with the mount that REGIONFS_HANDOVER in the environment stands for\n");
+                return EXIT_FAILURE;
+        }
         /* Not before: what was handed over has its numbers. */
         manager = manager_new();
         if (given && !handed_over) {

@@ -54,13 +54,19 @@ static void apply(Registry *registry, LedgerRequest *request, const Forget *forg
         }
 }
 
+static bool is_hopeless(const LedgerRequest *request) {
+        return request->deaths >= DEATHS || request->hangs >= HANGS;
+}
+
 /* A server has died. Whose fault it was is not known: most requests are in hand for so short a time that it is seen soon. */
 static void note_death(LedgerRequest *request, uint64_t restarts) {
         uint64_t now = g_get_monotonic_time();
 
         if (request->begun != restarts)
                 return;
-        if (now - request->since > DEATHS_WITHIN) {
+        if (is_hopeless(request)) {
+                request->refusals++;
+        } else if (now - request->since > DEATHS_WITHIN) {
                 request->deaths = 0;
                 request->since = now;
         }
@@ -70,7 +76,7 @@ static void note_death(LedgerRequest *request, uint64_t restarts) {
 bool requests_is_hopeless(const Requests *requests) {
         const LedgerRequest *request = ledger_current(requests->ledger);
 
-        return request && (request->deaths >= DEATHS || request->hangs >= HANGS);
+        return request && is_hopeless(request);
 }
 
 /* Whether a buffer holds all that its message says that it does. */
@@ -201,7 +207,11 @@ static bool begin(Requests *requests, uint64_t unique, const Header *header) {
         ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
         ledger_count(&ledger_header(requests->ledger)->begun);
         ledger_set_current(requests->ledger, slot);
-        return again;
+        if (slot->refusals < DEATHS)
+                return again;
+        g_warning("servers die of what they had begun of request %" PRIu64 " (operation %" PRIu64 " on node %" PRIu64
+                  "): it is left as it is", unique, slot->operation, slot->node);
+        return false;
 }
 
 bool requests_begin(Requests *requests, const void *buffer) {

@@ -44,7 +44,7 @@ bool requests_in_buffer(const void *buffer, RequestsHead *head);
 /* The kernel hands out again what dead servers have received: what their buffers hold is done with. */
 void requests_clear_buffers(Requests *requests);
 
-/* One that no buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
+/* One that no buffer holds becomes the thread's current one. As of requests_begin(). */
 bool requests_begin_left(Requests *requests, uint64_t unique);
 
 /*
@@ -53,7 +53,10 @@ bool requests_begin_left(Requests *requests, uint64_t unique);
  */
 GArray *requests_put_back(Requests *requests);
 
-/* The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand. */
+/*
+ * The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand, and it is to be taken
+ * back: not where server after server has died of that. Then it is hopeless as well, and what it has counted stays.
+ */
 bool requests_begin(Requests *requests, const void *buffer);
 
 /* Whether server after server has died, or was killed as it hung, with the current one in hand: it is to be answered with an error, and named. */

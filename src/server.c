@@ -43,6 +43,11 @@ static void start_refresher(Server *server) {
         server->operations.refresher = server->refresher;
 }
 
+static Workers *start_workers(const Server *server, GError **error) {
+        return workers_new(&server->operations, server->place->ledger, server->requests, server->place->options->max_threads,
+                           error);
+}
+
 static bool start(Server *server, GError **error) {
         LedgerHeader *header = ledger_header(server->place->ledger);
 
@@ -59,8 +64,7 @@ static bool start(Server *server, GError **error) {
         /* Clients may go on from here: whatever happens to this server, there is to be another. */
         ledger_publish(&header->serving, 1);
         ledger_publish(&header->server, header->restarts + 1);
-        server->workers = workers_new(&server->operations, server->place->ledger, server->requests,
-                                      server->place->options->max_threads, error);
+        server->workers = start_workers(server, error);
         if (!server->workers)
                 return false;
         server->started = true;
@@ -253,17 +257,27 @@ static End wait_for_end(const Server *server) {
         return end;
 }
 
-/* What threads have in hand is finished; what waits for the kernel, or for regions' ends, is left as by a server that dies. */
-static G_NORETURN void yield(Server *server) {
+/*
+ * What threads have in hand is finished; what waits for the kernel, or for regions' ends, is left as by a server that dies. Returns
+ * if the keeper has died meanwhile: nobody would take the mount over.
+ */
+static void yield(Server *server) {
+        g_autoptr(GError) error = NULL;
+
         g_info("this server makes way for another one");
         workers_free(server->workers);
-        _exit(SERVER_YIELDED);
+        if (getppid() == server->place->keeper)
+                _exit(SERVER_YIELDED);
+        fuse_session_reset(server->session);
+        server->workers = start_workers(server, &error);
+        if (!server->workers)
+                g_error("%s", error->message);
 }
 
 static void run(Server *server) {
-        End end = wait_for_end(server);
+        End end;
 
-        if (end == ASKED_TO_YIELD)
+        while ((end = wait_for_end(server)) == ASKED_TO_YIELD)
                 yield(server);
         /* A server that dies from here on is not replaced: the keeper takes the mount away. */
         ledger_publish(&ledger_header(server->place->ledger)->ending, 1);

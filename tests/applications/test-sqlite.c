@@ -1,13 +1,20 @@
 /* SQLite in WAL mode: its index is a view that all processes share, its database and log are files in the mount. */
 #include "application.h"
 
+#include <sys/sysmacros.h>
+
 #define WRITERS 4
 #define READERS 2
 #define TRANSACTIONS 40
 #define PROCESSES 5
 
+/* In this test's mount. */
 static bool is_mapped(const char *name) {
-        return run_command(NULL, "cat /proc/[0-9]*/maps 2>/dev/null | grep -q ' /dev/shm/%s$'", name) == 0;
+        struct stat st;
+
+        must(stat(fixture_mountpoint(), &st));
+        return run_command(NULL, "cat /proc/[0-9]*/maps 2>/dev/null | grep -q ' %02x:%02x [0-9]* */dev/shm/%s$'",
+                           major(st.st_dev), minor(st.st_dev), name) == 0;
 }
 
 static void write_and_read(void) {

@@ -1,6 +1,7 @@
 /* A program that takes the keeper's place and does not get as far as to answer: what it was before goes on, and never two at once. */
 #include "crash.h"
 #include "held.h"
+#include "holder.h"
 
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -214,6 +215,40 @@ START_TEST(a_guard_that_dies_is_done_without) {
 }
 END_TEST
 
+static void make_directory(void *data) {
+        must(mkdir(in_mount("made"), 0700));
+}
+
+/* It finishes what it has in hand, and there is no guard yet. */
+START_TEST(a_server_that_makes_way_to_nobody_serves_on) {
+        pid_t client, server;
+        Holder *holder;
+        Held *held;
+
+        fixture_mount(NULL);
+        held = held_take();
+        server = server_now();
+        holder = holder_new(HOLDER_MKDIR, 1);
+        client = start_process(make_directory, NULL);
+        holder_wait(holder, 1);
+        must(kill(fixture_daemon(), SIGHUP));
+        eventually(has_logged("this server makes way"));
+        must(kill(fixture_daemon(), SIGKILL));
+        must_be_killed(fixture_daemon());
+        holder_free(holder);
+        end_process(client);
+        must(rmdir(in_mount("made")));
+        held_check(held);
+        ck_assert_int_eq(server_now(), server);
+        ck_assert(has_logged("the keeper has died"));
+        held_end(held);
+        must(kill(server, SIGTERM));
+        eventually(process_is_gone(server));
+        eventually(!is_mounted());
+        fixture_remove();
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = tcase_create("guard");
 
@@ -222,6 +257,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_server_that_hangs_is_given_up_after_some_seconds);
         tcase_add_test(tests, a_server_that_dies_before_it_answers_is_replaced);
         tcase_add_test(tests, a_guard_that_dies_is_done_without);
+        add_test_if(tests, a_server_that_makes_way_to_nobody_serves_on, !fixture_over_uring() && holder_works(),
+                    "is about requests that can be held");
         suite_add_tcase(suite, tests);
 }
 

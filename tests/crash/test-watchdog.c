@@ -14,8 +14,8 @@
 #define WITH_WATCHDOG "watchdog=1"
 
 /* A longer one, and how much less one may be stopped that is not to be replaced. */
-#define LONG_SECONDS 5
-#define WITH_LONG_WATCHDOG "watchdog=5"
+#define LONG_SECONDS 2
+#define WITH_LONG_WATCHDOG "watchdog=2"
 #define PART 10
 
 /* Beyond that time: for looks in between, and a machine that does other work. Microseconds. */
@@ -72,7 +72,7 @@ START_TEST(a_stopped_server_is_replaced_when_it_is_needed) {
         /* What is released behind our back is a request as well. */
         g_usleep(G_USEC_PER_SEC / 2);
         stop_process(server);
-        g_usleep(3 * SECONDS * G_USEC_PER_SEC);
+        g_usleep(2 * SECONDS * G_USEC_PER_SEC);
         /* Nobody needed it. */
         ck_assert(is_stopped(server));
         began = g_get_monotonic_time();
@@ -185,8 +185,8 @@ START_TEST(nothing_happens_to_one_that_gets_on) {
         pid_t server = fixture_server();
         gint64 end;
 
-        g_usleep(3 * SECONDS * G_USEC_PER_SEC);
-        end = g_get_monotonic_time() + 3 * SECONDS * G_USEC_PER_SEC;
+        g_usleep(2 * SECONDS * G_USEC_PER_SEC);
+        end = g_get_monotonic_time() + 2 * SECONDS * G_USEC_PER_SEC;
         while (g_get_monotonic_time() < end)
                 use_otherwise();
         ck_assert_int_eq(fixture_server(), server);
@@ -232,7 +232,7 @@ START_TEST(without_it_servers_may_hang) {
         pid_t client = start_process(set_length, &wanted);
         pid_t server = holder_wait(holder, 1);
 
-        g_usleep(3 * SECONDS * G_USEC_PER_SEC);
+        g_usleep(2 * SECONDS * G_USEC_PER_SEC);
         use_otherwise();
         ck_assert_int_eq(waitpid(client, NULL, WNOHANG), 0);
         holder_free(holder);
@@ -242,7 +242,7 @@ START_TEST(without_it_servers_may_hang) {
 
         stop_process(server);
         client = start_process(set_length, &wanted);
-        g_usleep(3 * SECONDS * G_USEC_PER_SEC);
+        g_usleep(2 * SECONDS * G_USEC_PER_SEC);
         ck_assert(is_stopped(server));
         must(kill(server, SIGCONT));
         end_process(client);

@@ -4,6 +4,7 @@
 #include <fts.h>
 #include <glib.h>
 #include <mntent.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,7 +19,20 @@
 
 static char *directory;
 
+/*
+ * Where that is allowed, what a run mounts is for itself alone, and so is the memory that pools of users are in: runs beside it
+ * see none of its mounts and pools, and it sees none of theirs.
+ */
+static void leave_others(void) {
+        if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0)
+                return;
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+            (access("/dev/shm", F_OK) == 0 && mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0))
+                g_error("cannot have a /dev/shm of our own: %s", g_strerror(errno));
+}
+
 void run_begin(uid_t user, gid_t group) {
+        leave_others();
         /* Not g_get_tmp_dir(), which would give this one out from now on. */
         directory = g_build_filename(g_getenv("TMPDIR") ? g_getenv("TMPDIR") : "/tmp", "regionfs-XXXXXX", NULL);
         if (!g_mkdtemp(directory) || chmod(directory, 0755) < 0 || chown(directory, user, group) < 0)

@@ -1,4 +1,4 @@
-/* What is not answered, and may bring servers down as well: forgets. */
+/* What servers die of besides operations: forgets, which are not answered, and what a dead server had begun. */
 #include "requests.h"
 
 #include "unit.h"
@@ -6,12 +6,12 @@
 /* As of regionfs(8). */
 #define DEATHS 10
 
-enum { FORGET = 2 };
+enum { FORGET = 2, SETATTR = 4 };
 
 static unsigned warnings;
 
 static void count_warning(const char *domain, GLogLevelFlags level, const char *message, gpointer data) {
-        ck_assert_msg(strstr(message, "servers die of what the kernel forgets"), "%s", message);
+        ck_assert_msg(strstr(message, data), "%s", message);
         warnings++;
 }
 
@@ -47,11 +47,34 @@ static bool is_known_after(unsigned deaths) {
 
 START_TEST(forgets_that_servers_die_of_are_left) {
         g_log_set_always_fatal(G_LOG_FATAL_MASK);
-        g_log_set_default_handler(count_warning, NULL);
+        g_log_set_default_handler(count_warning, (gpointer) "servers die of what the kernel forgets");
         ck_assert(!is_known_after(DEATHS - 1));
         ck_assert_uint_eq(warnings, 0);
         ck_assert(is_known_after(DEATHS));
         ck_assert_uint_eq(warnings, 1);
+}
+END_TEST
+
+START_TEST(what_servers_die_of_taking_back_is_left) {
+        const char *said = "servers die of what they had begun of request 7 (operation 4 on node 1): it is left as it is";
+        g_autoptr(Ledger) ledger = ledger_new(NULL);
+        const uint64_t request[] = { 48 | (uint64_t)SETATTR << 32, 7, 1, 0, 0, 0 };
+
+        g_log_set_always_fatal(G_LOG_FATAL_MASK);
+        g_log_set_default_handler(count_warning, (gpointer)said);
+        for (int deaths = 0; deaths <= 2 * DEATHS; deaths++) {
+                g_autoptr(Requests) requests = requests_new(ledger, NULL);
+
+                ck_assert_int_eq(requests_begin(requests, request), deaths > 0 && deaths < 2 * DEATHS);
+                ck_assert_int_eq(requests_is_hopeless(requests), deaths >= DEATHS);
+                ck_assert_uint_eq(warnings, deaths == 2 * DEATHS);
+                /* That one refuses it and lives. */
+                if (deaths == 2 * DEATHS)
+                        requests_end(requests);
+                ledger_set_current(ledger, NULL);
+                ledger_header(ledger)->restarts++;
+        }
+        ck_assert_uint_eq(ledger_request(ledger, 0)->unique, 0);
 }
 END_TEST
 
@@ -60,5 +83,6 @@ int main(void) {
         TCase *tcase = unit_case(suite, "requests");
 
         tcase_add_test(tcase, forgets_that_servers_die_of_are_left);
+        tcase_add_test(tcase, what_servers_die_of_taking_back_is_left);
         return unit_main(suite);
 }
