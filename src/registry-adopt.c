@@ -46,6 +46,9 @@ static void put_root_right(Registry *registry, PoolRef *root) {
         registry_add_root(registry, root);
 }
 
+/* How many slots are taken up at once, more or less: so that few accesses to memory are waited for. */
+#define AHEAD 16
+
 /*
  * Most nodes are made when they are asked for, as there may be a million of them, for which clients would wait: the slots alone
  * are needed to find them. No descriptor that the ledger names is left without its owner.
@@ -58,6 +61,8 @@ void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded) {
         for (uint64_t number = 0; number < slots; number++) {
                 LedgerNode *slot = ledger_node(registry->ledger, number);
 
+                if (number + AHEAD < slots)
+                        registry_expect_slot(registry, ledger_node(registry->ledger, number + AHEAD));
                 if (!slot->id) {
                         g_array_append_val(registry->free, number);
                         continue;
@@ -70,6 +75,8 @@ void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded) {
                 named |= node_has_name(slot);
                 if (slot->descriptor || slot->source || slot->source_kind)
                         g_array_append_val(owners, slot->id);
+                if (slot->state || slot->handles || slot->source_kind)
+                        g_array_append_val(registry->doubtful, slot->id);
                 if (!slot->lookups)
                         g_array_append_val(unneeded, slot->id);
         }
@@ -94,14 +101,12 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
         registry_lock(registry);
-        /* By the slots, which lie side by side: there may be many. */
-        for (uint64_t number = 0; number < ledger_header(registry->ledger)->nodes; number++) {
-                const LedgerNode *slot = ledger_node(registry->ledger, number);
-                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind :
-                                                                              slot->state || slot->handles);
+        for (guint i = 0; i < registry->doubtful->len; i++) {
+                uint64_t id = g_array_index(registry->doubtful, uint64_t, i);
+                const Node *node = registry_node(registry, id);
 
-                if (doubtful && in_doubt(registry_node(registry, slot->id), doubt))
-                        g_array_append_val(ids, slot->id);
+                if (node && in_doubt(node, doubt))
+                        g_array_append_val(ids, id);
         }
         registry_unlock(registry);
         return ids;

@@ -58,6 +58,11 @@ Node *registry_node_by_ref(Registry *registry, const PoolRef *ref) {
         return find(registry, registry_slot_by_ref(registry, ref));
 }
 
+void registry_expect_slot(const Registry *registry, const LedgerNode *slot) {
+        slot_index_expect(registry->by_id, slot_index_hash(slot->id));
+        slot_index_expect(registry->by_ref, slot_index_hash(slot->inode));
+}
+
 void registry_enter(Registry *registry, const LedgerNode *slot) {
         uint64_t number = registry_number(registry, slot);
 

@@ -17,6 +17,7 @@ struct Registry {
         SlotIndex *by_ref;       /* the same, without the root: no name leads there */
         GPtrArray *nodes;        /* by slot: owned, or NULL where nobody has asked for it since the dead server */
         GArray *free;            /* numbers of the ledger's slots that have been used and are free */
+        GArray *doubtful;        /* ids (uint64_t) of nodes that a dead server has left in use, or persisted */
         GPtrArray *names_aside;  /* owned: names (char *) that were replaced while others may have been reading them; */
         GPtrArray *nodes_aside;  /* and chains of nodes whose descriptors they may have been using */
         gint aside;              /* atomic: there are some */
@@ -48,7 +49,8 @@ Node *registry_node_by_ref(Registry *registry, const PoolRef *ref);
 LedgerNode *registry_slot(const Registry *registry, uint64_t id);
 LedgerNode *registry_slot_by_ref(const Registry *registry, const PoolRef *ref);
 
-/* Has a slot found from now on; and no more. */
+/* Has a slot found from now on; and no more. It is quicker where that was expected. */
+void registry_expect_slot(const Registry *registry, const LedgerNode *slot);
 void registry_enter(Registry *registry, const LedgerNode *slot);
 void registry_strike(Registry *registry, const LedgerNode *slot);
 

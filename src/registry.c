@@ -41,6 +41,7 @@ void registry_free(Registry *registry) {
         slot_index_free(registry->by_ref);
         slot_index_free(registry->by_id);
         g_ptr_array_unref(registry->nodes);
+        g_array_unref(registry->doubtful);
         g_array_unref(registry->free);
         g_ptr_array_unref(registry->names_aside);
         g_ptr_array_unref(registry->nodes_aside);
@@ -137,6 +138,7 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         registry->by_id = slot_index_new(ledger_header(ledger)->nodes);
         registry->by_ref = slot_index_new(ledger_header(ledger)->nodes);
         registry->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)node_free);
+        registry->doubtful = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry->names_aside = g_ptr_array_new_with_free_func(g_free);
         registry->nodes_aside = g_ptr_array_new_with_free_func(free_chain);

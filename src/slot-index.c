@@ -65,6 +65,10 @@ static void grow(SlotIndex *index) {
                         put(index, before[place]);
 }
 
+void slot_index_expect(const SlotIndex *index, uint32_t hash) {
+        __builtin_prefetch(&index->entries[home(index, hash)], true);
+}
+
 void slot_index_add(SlotIndex *index, uint32_t hash, uint64_t number) {
         g_assert(number < SLOT_INDEX_MAX);
         if (index->bits < 32 && 2 * (index->size + 1) > UINT64_C(1) << index->bits)

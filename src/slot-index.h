@@ -26,6 +26,9 @@ static inline uint32_t slot_index_hash(uint64_t value) {
         return value * UINT64_C(0x9e3779b97f4a7c15) >> 32;
 }
 
+/* That hash will be asked for or added soon: where many are, its place need not be waited for then. */
+void slot_index_expect(const SlotIndex *index, uint32_t hash);
+
 /* A number that is not in it with that hash. */
 void slot_index_add(SlotIndex *index, uint32_t hash, uint64_t number);
 
