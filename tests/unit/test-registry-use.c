@@ -11,7 +11,7 @@ static Registry *registry;
 static uint64_t id; /* of a node that was looked up once */
 
 static PoolRef made_up(ino_t inode) {
-        return (PoolRef){ .inode = inode, .fd = -1 };
+        return (PoolRef){ .inode = inode, .fd = -1, .handle_type = 1, .handle_size = 1 };
 }
 
 static uint64_t lookup(ino_t inode) {
@@ -142,7 +142,7 @@ START_TEST(a_node_whose_file_is_lost_is_not_kept) {
 END_TEST
 
 START_TEST(a_kept_node_keeps_its_directory) {
-        PoolRef directory_ref = { .inode = 3, .fd = unit_any_descriptor() }, ref = made_up(4);
+        PoolRef directory_ref = { .inode = 3, .fd = unit_any_descriptor() }, ref = { .inode = 4, .fd = -1 };
         uint64_t directory = registry_lookup(registry, &directory_ref), node;
         PoolRef named = { .inode = 4, .fd = -1, .parent = directory, .name = g_strdup("a") };
         int fd;
