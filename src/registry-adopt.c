@@ -2,7 +2,7 @@
 #include "registry-parts.h"
 
 static void drop(Registry *registry, LedgerNode *slot) {
-        uint64_t number = slot - ledger_node(registry->ledger, 0);
+        uint64_t number = registry_number(registry, slot);
 
         ledger_publish(&slot->id, 0);
         g_array_append_val(registry->free, number);
@@ -10,77 +10,89 @@ static void drop(Registry *registry, LedgerNode *slot) {
 }
 
 /* Ties nodes that are reached by name to their directories, which are reached otherwise; drops those without. */
-static void tie(Registry *registry) {
-        GHashTableIter all;
-        gpointer value;
+static void tie(Registry *registry, uint64_t slots) {
+        for (uint64_t number = 0; number < slots; number++) {
+                LedgerNode *slot = ledger_node(registry->ledger, number);
+                const LedgerNode *parent;
 
-        g_hash_table_iter_init(&all, registry->nodes);
-        while (g_hash_table_iter_next(&all, NULL, &value)) {
-                Node *node = value, *parent = node->ref.name ? registry_node(registry, node->ref.parent) : NULL;
-
-                if (!node->ref.name)
+                if (!slot->id || !node_has_name(slot))
                         continue;
-                if (parent && !parent->ref.name) {
-                        node->parent = parent;
-                        parent->children++;
+                parent = registry_slot(registry, slot->parent);
+                if (parent && !node_has_name(parent)) {
+                        registry_node(registry, parent->id)->children++;
                         continue;
                 }
-                drop(registry, node->kept);
-                registry_idle_remove(registry, node);
-                if (g_hash_table_lookup(registry->by_ref, &node->ref) == node)
-                        g_hash_table_remove(registry->by_ref, &node->ref);
-                g_hash_table_iter_remove(&all);
+                registry_strike(registry, slot);
+                drop(registry, slot);
         }
 }
 
 /* Whether the root is the pool's directory, and can be reached. */
-static bool has_root(Registry *registry, const PoolRef *root) {
-        const Node *node = registry_node(registry, REGISTRY_ROOT_ID);
+static bool is_root(const LedgerNode *slot, const PoolRef *root) {
+        PoolRef ref = slot ? node_ref(slot) : (PoolRef)POOL_REF_INIT;
 
-        return node && !node->ref.name && pool_ref_equal(&node->ref, root);
+        return slot && !node_has_name(slot) && pool_ref_equal(&ref, root);
 }
 
 static void put_root_right(Registry *registry, PoolRef *root) {
-        Node *node = registry_node(registry, REGISTRY_ROOT_ID);
+        LedgerNode *slot = registry_slot(registry, REGISTRY_ROOT_ID);
 
-        if (node) {
-                drop(registry, node->kept);
-                g_hash_table_remove(registry->nodes, &node->id);
+        if (slot) {
+                registry_strike(registry, slot);
+                drop(registry, slot);
         } else {
                 ledger_note_damage(registry->ledger, LEDGER_BAD_NODES);
         }
         registry_add_root(registry, root);
 }
 
-void registry_adopt(Registry *registry, PoolRef *root) {
+/* How many slots are taken up at once, more or less: so that few accesses to memory are waited for. */
+#define AHEAD 16
+
+/*
+ * Most nodes are made when they are asked for, as there may be a million of them, for which clients would wait: the slots alone
+ * are needed to find them. No descriptor that the ledger names is left without its owner.
+ */
+void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded) {
         uint64_t slots = ledger_header(registry->ledger)->nodes;
+        g_autoptr(GArray) owners = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        g_autoptr(GArray) idle = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         bool named = false;
+        Node *node;
 
         for (uint64_t number = 0; number < slots; number++) {
                 LedgerNode *slot = ledger_node(registry->ledger, number);
-                Node *node;
 
+                if (number + AHEAD < slots)
+                        registry_expect_slot(registry, ledger_node(registry->ledger, number + AHEAD));
                 if (!slot->id) {
                         g_array_append_val(registry->free, number);
                         continue;
                 }
-                if (registry_node(registry, slot->id)) {
+                if (registry_slot(registry, slot->id)) {
                         drop(registry, slot);
                         continue;
                 }
-                node = node_adopt(registry->ledger, slot);
-                named |= node->ref.name != NULL;
-                g_hash_table_insert(registry->nodes, &node->id, node);
-                if (node->id == REGISTRY_ROOT_ID)
-                        continue;
-                g_hash_table_replace(registry->by_ref, &node->ref, node);
-                if (slot->backing_id && !slot->handles)
-                        registry_idle_add(registry, node);
+                registry_enter(registry, slot);
+                named |= node_has_name(slot);
+                if (slot->descriptor || slot->source || slot->source_kind)
+                        g_array_append_val(owners, slot->id);
+                if (slot->state || slot->handles || slot->source_kind)
+                        g_array_append_val(registry->doubtful, slot->id);
+                if (slot->backing_id && !slot->handles && slot->id != REGISTRY_ROOT_ID)
+                        g_array_append_val(idle, slot->id);
+                if (!slot->lookups)
+                        g_array_append_val(unneeded, slot->id);
         }
-        if (root && !has_root(registry, root))
+        if (root && !is_root(registry_slot(registry, REGISTRY_ROOT_ID), root))
                 put_root_right(registry, root);
         if (named)
-                tie(registry);
+                tie(registry, slots);
+        for (guint i = 0; i < owners->len; i++)
+                registry_node(registry, g_array_index(owners, uint64_t, i));
+        for (guint i = 0; i < idle->len; i++)
+                if ((node = registry_node(registry, g_array_index(idle, uint64_t, i))))
+                        registry_idle_add(registry, node);
 }
 
 static bool in_doubt(const Node *node, RegistryDoubt doubt) {
@@ -96,14 +108,12 @@ GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {
         GArray *ids = g_array_new(FALSE, FALSE, sizeof(uint64_t));
 
         registry_lock(registry);
-        /* By the slots, which lie side by side: there may be many. */
-        for (uint64_t number = 0; number < ledger_header(registry->ledger)->nodes; number++) {
-                const LedgerNode *slot = ledger_node(registry->ledger, number);
-                bool doubtful = slot->id && (doubt == REGISTRY_LACKS_SOURCE ? slot->source_kind :
-                                                                              slot->state || slot->handles);
+        for (guint i = 0; i < registry->doubtful->len; i++) {
+                uint64_t id = g_array_index(registry->doubtful, uint64_t, i);
+                const Node *node = registry_node(registry, id);
 
-                if (doubtful && in_doubt(registry_node(registry, slot->id), doubt))
-                        g_array_append_val(ids, slot->id);
+                if (node && in_doubt(node, doubt))
+                        g_array_append_val(ids, id);
         }
         registry_unlock(registry);
         return ids;

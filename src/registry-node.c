@@ -30,12 +30,8 @@ Node *node_new(Ledger *ledger, LedgerNode *slot, uint64_t id, PoolRef *ref) {
         return node;
 }
 
-Node *node_adopt(const Ledger *ledger, LedgerNode *slot) {
-        Node *node = g_new0(Node, 1);
-
-        node->id = slot->id;
-        node->kept = slot;
-        node->ref = (PoolRef){
+PoolRef node_ref(const LedgerNode *slot) {
+        PoolRef ref = {
                 .inode = slot->inode,
                 .fd = ledger_descriptor(slot->descriptor),
                 .handle_type = slot->handle_type,
@@ -43,8 +39,22 @@ Node *node_adopt(const Ledger *ledger, LedgerNode *slot) {
                 .parent = slot->parent,
                 .directory = -1,
         };
-        memcpy(node->ref.handle, slot->handle, sizeof(slot->handle));
-        if (node->ref.fd < 0 && !node->ref.handle_size)
+
+        memcpy(ref.handle, slot->handle, sizeof(slot->handle));
+        return ref;
+}
+
+bool node_has_name(const LedgerNode *slot) {
+        return !slot->descriptor && !slot->handle_size;
+}
+
+Node *node_adopt(const Ledger *ledger, LedgerNode *slot) {
+        Node *node = g_new0(Node, 1);
+
+        node->id = slot->id;
+        node->kept = slot;
+        node->ref = node_ref(slot);
+        if (node_has_name(slot))
                 node->ref.name = g_strdup(ledger_name(ledger, slot));
         /* One that cannot be believed is looked for again. */
         if (slot->source_kind && !slot->source)
@@ -56,6 +66,8 @@ Node *node_adopt(const Ledger *ledger, LedgerNode *slot) {
 }
 
 void node_free(Node *node) {
+        if (!node)
+                return;
         pool_ref_clear(&node->ref);
         source_free(node->source);
         g_free(node);

@@ -27,10 +27,14 @@ struct Node {
 /* A new one in an empty slot of the ledger, as part of a change; takes over *ref. */
 Node *node_new(Ledger *ledger, LedgerNode *slot, uint64_t id, PoolRef *ref);
 
+/* How the node of a slot is reached, without its name; and whether it is by that. */
+PoolRef node_ref(const LedgerNode *slot);
+bool node_has_name(const LedgerNode *slot);
+
 /* The one that a slot of a dead server holds, but for its parent. */
 Node *node_adopt(const Ledger *ledger, LedgerNode *slot);
 
-/* Its slot has been given up. */
+/* Its slot has been given up. NULL is none. */
 void node_free(Node *node);
 
 /* Notes how the node is reached now, as part of a change. */

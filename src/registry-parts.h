@@ -3,6 +3,7 @@
 /* What the rooms of the registry share. For registry*.c alone. */
 
 #include "registry-node.h"
+#include "slot-index.h"
 
 #include <errno.h>
 
@@ -12,9 +13,12 @@ struct Registry {
         GRWLock names;           /* taken before lock; see registry_begin_change() */
         GMutex lock;             /* protects all that follows, and every Node */
         GCond included;          /* a node is no longer excluded */
-        GHashTable *nodes;       /* by &node->id; owns the nodes */
-        GHashTable *by_ref;      /* by &node->ref; the root is not in it: no name leads there */
+        guint waiting;           /* for that */
+        SlotIndex *by_id;        /* the slots of all nodes */
+        SlotIndex *by_ref;       /* the same, without the root: no name leads there */
+        GPtrArray *nodes;        /* by slot: owned, or NULL where nobody has asked for it since the dead server */
         GArray *free;            /* numbers of the ledger's slots that have been used and are free */
+        GArray *doubtful;        /* ids (uint64_t) of nodes that a dead server has left in use, or persisted */
         GPtrArray *names_aside;  /* owned: names (char *) that were replaced while others may have been reading them; */
         GPtrArray *nodes_aside;  /* and chains of nodes whose descriptors they may have been using */
         gint aside;              /* atomic: there are some */
@@ -36,10 +40,25 @@ static inline void registry_set(Registry *registry, uint64_t *word, uint64_t val
         ledger_set(registry->ledger, word, value);
 }
 
-/* NULL where it is not known. */
-static inline Node *registry_node(Registry *registry, uint64_t id) {
-        return g_hash_table_lookup(registry->nodes, &id);
+static inline uint64_t registry_number(const Registry *registry, const LedgerNode *slot) {
+        return slot - ledger_node(registry->ledger, 0);
 }
+
+/* NULL where it is not known. */
+Node *registry_node(Registry *registry, uint64_t id);
+Node *registry_node_by_ref(Registry *registry, const PoolRef *ref);
+
+/* The slots of those, or NULL. */
+LedgerNode *registry_slot(const Registry *registry, uint64_t id);
+LedgerNode *registry_slot_by_ref(const Registry *registry, const PoolRef *ref);
+
+/* Has a slot found from now on; and no more. It is quicker where that was expected. */
+void registry_expect_slot(const Registry *registry, const LedgerNode *slot);
+void registry_enter(Registry *registry, const LedgerNode *slot);
+void registry_strike(Registry *registry, const LedgerNode *slot);
+
+/* Where the node is, in the table of them; NULL in it: nobody has asked for it yet. */
+Node **registry_place(Registry *registry, const LedgerNode *slot);
 
 /* Takes the node out of the tables if nothing needs it: what is to be freed outside the lock, or NULL. */
 Node *registry_retire(Registry *registry, Node *node);
@@ -61,5 +80,8 @@ Node *registry_idle_surplus(Registry *registry);
 /* Adds the root, which takes over *root. */
 void registry_add_root(Registry *registry, PoolRef *root);
 
-/* Finds again the nodes of a dead server, in a registry that has none yet. root: as of registry_new(). */
-void registry_adopt(Registry *registry, PoolRef *root);
+/*
+ * Finds again the nodes of a dead server, in a registry that has none yet. root: as of registry_new(). Adds to unneeded the ids
+ * of those that only that server has held.
+ */
+void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded);

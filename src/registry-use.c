@@ -42,8 +42,11 @@ static Node *find_included(Registry *registry, uint64_t id) {
         Node *node;
 
         /* Looked up again each time, as it may be forgotten meanwhile. */
-        while ((node = registry_node(registry, id)) && node->excluded)
+        while ((node = registry_node(registry, id)) && node->excluded) {
+                registry->waiting++;
                 g_cond_wait(&registry->included, &registry->lock);
+                registry->waiting--;
+        }
         return node && !node_is(node, LEDGER_NODE_ENDED) ? node : NULL;
 }
 
@@ -258,7 +261,8 @@ void registry_include(Registry *registry, uint64_t id, bool ended) {
                 if (ended)
                         node_set_state(registry->ledger, node, LEDGER_NODE_ENDED, true);
         }
-        g_cond_broadcast(&registry->included);
+        if (registry->waiting > 0)
+                g_cond_broadcast(&registry->included);
         registry_unlock(registry);
 }
 

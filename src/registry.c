@@ -3,21 +3,6 @@
 #include "descriptor.h"
 #include "registry-parts.h"
 
-static guint ref_hash(gconstpointer key) {
-        const PoolRef *ref = key;
-        uint64_t inode = ref->inode;
-
-        return g_int64_hash(&inode);
-}
-
-static gboolean ref_equal(gconstpointer a, gconstpointer b) {
-        return pool_ref_equal(a, b);
-}
-
-static void node_free_pointer(gpointer data) {
-        node_free(data);
-}
-
 static LedgerNode *take_slot(Registry *registry) {
         LedgerHeader *header = ledger_header(registry->ledger);
         uint64_t number = header->nodes;
@@ -39,7 +24,8 @@ static Node *add_node(Registry *registry, uint64_t id, PoolRef *ref) {
         node = node_new(registry->ledger, slot, id, ref);
         if (id == header->next_node)
                 registry_set(registry, &header->next_node, id + 1);
-        g_hash_table_insert(registry->nodes, &node->id, node);
+        *registry_place(registry, slot) = node;
+        registry_enter(registry, slot);
         return node;
 }
 
@@ -52,8 +38,10 @@ void registry_add_root(Registry *registry, PoolRef *root) {
 void registry_free(Registry *registry) {
         if (!registry)
                 return;
-        g_hash_table_unref(registry->by_ref);
-        g_hash_table_unref(registry->nodes);
+        slot_index_free(registry->by_ref);
+        slot_index_free(registry->by_id);
+        g_ptr_array_unref(registry->nodes);
+        g_array_unref(registry->doubtful);
         g_array_unref(registry->free);
         g_ptr_array_unref(registry->names_aside);
         g_ptr_array_unref(registry->nodes_aside);
@@ -65,14 +53,14 @@ void registry_free(Registry *registry) {
 
 /* What is to be freed is chained by parent. */
 Node *registry_retire(Registry *registry, Node *node) {
-        uint64_t number = node->kept - ledger_node(registry->ledger, 0);
+        uint64_t number = registry_number(registry, node->kept);
 
         if (node->kept->lookups || node->holds || node->children || node->id == REGISTRY_ROOT_ID)
                 return NULL;
+        registry_strike(registry, node->kept);
         registry_set(registry, &node->kept->id, 0);
         g_array_append_val(registry->free, number);
-        g_hash_table_remove(registry->by_ref, &node->ref);
-        g_hash_table_steal(registry->nodes, &node->id);
+        *registry_place(registry, node->kept) = NULL;
         if (node->parent) {
                 /* One after the other, as there may be many: the next server retires those that are left. */
                 ledger_settle(registry->ledger);
@@ -125,30 +113,21 @@ static void free_aside(Registry *registry) {
         registry_unlock(registry);
 }
 
-/* Nodes that only the dead server has held. */
-static void forget_unneeded(Registry *registry) {
-        g_autoptr(GPtrArray) all = g_ptr_array_new();
-        GHashTableIter iter;
-        gpointer value;
-
-        g_hash_table_iter_init(&iter, registry->nodes);
-        while (g_hash_table_iter_next(&iter, NULL, &value)) {
-                const Node *node = value;
-
-                if (!node->kept->lookups && !node->children)
-                        g_ptr_array_add(all, value);
-        }
-        for (guint i = 0; i < all->len; i++) {
-                Node *retired;
+/* Nodes that nobody needs any more, if they are known yet. ids: of type uint64_t. */
+static void forget_unneeded(Registry *registry, const GArray *ids) {
+        for (guint i = 0; i < ids->len; i++) {
+                Node *node, *retired;
 
                 registry_lock(registry);
-                retired = registry_retire(registry, g_ptr_array_index(all, i));
+                node = registry_node(registry, g_array_index(ids, uint64_t, i));
+                retired = node ? registry_retire(registry, node) : NULL;
                 registry_unlock(registry);
                 registry_free_retired(retired);
         }
 }
 
 Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
+        g_autoptr(GArray) unneeded = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         Registry *registry = g_new0(Registry, 1);
 
         registry->ledger = ledger;
@@ -156,8 +135,10 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         g_rw_lock_init(&registry->names);
         g_mutex_init(&registry->lock);
         g_cond_init(&registry->included);
-        registry->nodes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, node_free_pointer);
-        registry->by_ref = g_hash_table_new(ref_hash, ref_equal);
+        registry->by_id = slot_index_new(ledger_header(ledger)->nodes);
+        registry->by_ref = slot_index_new(ledger_header(ledger)->nodes);
+        registry->nodes = g_ptr_array_new_with_free_func((GDestroyNotify)node_free);
+        registry->doubtful = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry->free = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         registry->names_aside = g_ptr_array_new_with_free_func(g_free);
         registry->nodes_aside = g_ptr_array_new_with_free_func(free_chain);
@@ -165,9 +146,9 @@ Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name) {
         if (root && !ledger_header(ledger)->nodes)
                 registry_add_root(registry, root);
         else
-                registry_adopt(registry, root);
+                registry_adopt(registry, root, unneeded);
         registry_unlock(registry);
-        forget_unneeded(registry);
+        forget_unneeded(registry, unneeded);
         return registry;
 }
 
@@ -226,7 +207,7 @@ void registry_end_resolving(Registry *registry) {
 
 /* The node, known from now on by this reference at the latest. */
 static Node *meet(Registry *registry, PoolRef *ref) {
-        Node *node = g_hash_table_lookup(registry->by_ref, ref), *retired = NULL;
+        Node *node = registry_node_by_ref(registry, ref), *retired = NULL;
         const char *given = ref->name;
 
         if (node) {
@@ -236,7 +217,6 @@ static Node *meet(Registry *registry, PoolRef *ref) {
                         set_aside(registry, ref, retired);
         } else {
                 node = add_node(registry, ledger_header(registry->ledger)->next_node, ref);
-                g_hash_table_insert(registry->by_ref, &node->ref, node);
                 if (node->ref.name)
                         set_parent(registry, node, registry_node(registry, node->ref.parent));
         }
@@ -397,7 +377,7 @@ void registry_unlinked(Registry *registry, const PoolRef *ref, int *fd) {
         Node *node;
 
         registry_lock(registry);
-        node = g_hash_table_lookup(registry->by_ref, ref);
+        node = registry_node_by_ref(registry, ref);
         if (node && node->ref.fd < 0) {
                 node->ref.fd = descriptor_steal(fd);
                 node_note_descriptor(registry->ledger, node);
@@ -416,7 +396,7 @@ void registry_moved(Registry *registry, const PoolRef *ref) {
 
         moved.name = g_strdup(ref->name);
         registry_lock(registry);
-        node = g_hash_table_lookup(registry->by_ref, ref);
+        node = registry_node_by_ref(registry, ref);
         if (node)
                 rename_node(registry, node, &moved, &retired);
         registry_unlock(registry);
@@ -429,7 +409,7 @@ uint64_t registry_find(Registry *registry, const PoolRef *ref) {
         Node *node;
 
         registry_lock(registry);
-        node = g_hash_table_lookup(registry->by_ref, ref);
+        node = registry_node_by_ref(registry, ref);
         if (node)
                 id = node->id;
         else if ((node = registry_node(registry, REGISTRY_ROOT_ID)) && pool_ref_equal(ref, &node->ref))
@@ -467,7 +447,7 @@ void registry_region_gone(Registry *registry, const PoolRef *ref) {
                 count_regions(registry, -1);
         if (request)
                 registry_set(registry, &request->gone, 1);
-        node = g_hash_table_lookup(registry->by_ref, ref);
+        node = registry_node_by_ref(registry, ref);
         if (node && node_is(node, LEDGER_NODE_KEPT)) {
                 node_set_state(registry->ledger, node, LEDGER_NODE_KEPT, false);
                 registry_set(registry, &node->kept->lookups, node->kept->lookups - (node->kept->lookups > 0));
@@ -490,7 +470,7 @@ uint64_t registry_nodes(Registry *registry) {
         uint64_t nodes;
 
         registry_lock(registry);
-        nodes = g_hash_table_size(registry->nodes);
+        nodes = slot_index_size(registry->by_id);
         registry_unlock(registry);
         return nodes;
 }

@@ -187,7 +187,7 @@ typedef enum RegistryDoubt {
         REGISTRY_LACKS_SOURCE,   /* a persisted region whose file was not found when the region was met */
 } RegistryDoubt;
 
-/* The ids (uint64_t) of all nodes of which that is true; to be freed. */
+/* The ids (uint64_t) of all nodes that it has left of which that is true; to be freed. */
 GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt);
 
 /* Whether a node has, or a request is about to give up, that backing id. Not from several threads. */
