@@ -45,8 +45,11 @@ static const char help[] =
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
+        "  remount               change flags of the mount that is there, such as ro\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
+
+#define FSNAME "fsname="
 
 typedef bool (*Parser)(Options *options, const char *value, GError **error);
 
@@ -234,6 +237,27 @@ static bool parse_watchdog(Options *options, const char *value, GError **error) 
         return true;
 }
 
+/* The last one counts; the kernel takes but one. */
+static void set_fsname(Options *options, const char *name) {
+        for (guint i = options->mount->len; i > 0; i--)
+                if (g_str_has_prefix(g_ptr_array_index(options->mount, i - 1), FSNAME))
+                        g_ptr_array_remove_index(options->mount, i - 1);
+        g_ptr_array_add(options->mount, g_strconcat(FSNAME, name, NULL));
+}
+
+static bool parse_fsname(Options *options, const char *value, GError **error) {
+        if (!*value)
+                return refuse(error, "fsname", value, "it takes the name that df(1) shows for the mount");
+        set_fsname(options, value);
+        return true;
+}
+
+/* As mount.fuse3(8) may say it: the type is ours already. */
+static bool parse_subtype(Options *options, const char *value, GError **error) {
+        return g_str_equal(value, "regionfs") ||
+               refuse(error, "subtype", value, "it takes regionfs, which is what the mount's type is in any case");
+}
+
 static bool refuse_clone_fd(Options *options, const char *value, GError **error) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option clone_fd is not allowed: all threads read one channel; max_threads=N says how many");
@@ -244,6 +268,11 @@ static bool refuse_auto_unmount(Options *options, const char *value, GError **er
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option auto_unmount is not allowed: regionfs unmounts by itself whenever it ends, unless it is killed");
         return false;
+}
+
+static bool parse_remount(Options *options, const char *value, GError **error) {
+        options->remount = true;
+        return true;
 }
 
 /* For mount(8) and fstab(5), and of no concern here. */
@@ -273,6 +302,9 @@ static const struct {
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
         { "watchdog=", parse_watchdog },
+        { "remount", parse_remount },
+        { "fsname=", parse_fsname },
+        { "subtype=", parse_subtype },
         { "clone_fd", refuse_clone_fd },
         { "auto_unmount", refuse_auto_unmount },
         { "max_idle_threads=", parse_nothing }, /* idle threads cost nothing, and are kept */
@@ -371,8 +403,19 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
         }
 }
 
+/* The mount goes by what mount(8) was given as its source, if that is anything, unless fsname= says otherwise. */
+static void name_after_source(Options *options, const GPtrArray *arguments) {
+        const char *source = arguments->len > 1 ? g_ptr_array_index(arguments, 0) : "";
+
+        for (guint i = 0; i < options->mount->len; i++)
+                if (g_str_has_prefix(g_ptr_array_index(options->mount, i), FSNAME))
+                        return;
+        if (*source)
+                set_fsname(options, source);
+}
+
 static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **error) {
-        /* mount(8) gives the source before it; an empty or arbitrary one, as regionfs has none. */
+        /* mount(8) gives the source before it: a name for the mount, and nothing besides. */
         const char *given = arguments->len > 0 ? g_ptr_array_index(arguments, arguments->len - 1) : NULL;
         struct statx st;
 
@@ -382,6 +425,7 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
                                                                "the MOUNTPOINT is missing");
                 return false;
         }
+        name_after_source(options, arguments);
         if (options->again)
                 return true;
         options->mountpoint = realpath(given, NULL);

@@ -1,0 +1,92 @@
+#include "remount.h"
+
+#include <errno.h>
+#include <gio/gio.h>
+#include <regionfs/regionfs.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define ATIME (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
+
+static const struct {
+        const char *name;
+        unsigned long set, clear;
+} flags[] = {
+        { "ro", .set = MS_RDONLY },
+        { "rw", .clear = MS_RDONLY },
+        { "noexec", .set = MS_NOEXEC },
+        { "exec", .clear = MS_NOEXEC },
+        { "noatime", .set = MS_NOATIME, .clear = ATIME },
+        { "relatime", .set = MS_RELATIME, .clear = ATIME },
+        { "strictatime", .set = MS_STRICTATIME, .clear = ATIME },
+        { "atime", .clear = MS_NOATIME },
+        { "nodiratime", .set = MS_NODIRATIME },
+        { "diratime", .clear = MS_NODIRATIME },
+        { "nosymfollow", .set = MS_NOSYMFOLLOW },
+        { "symfollow", .clear = MS_NOSYMFOLLOW },
+        { "lazytime", .set = MS_LAZYTIME },
+        { "nolazytime", .clear = MS_LAZYTIME },
+        { "sync", .set = MS_SYNCHRONOUS },
+        { "async", .clear = MS_SYNCHRONOUS },
+        { "dirsync", .set = MS_DIRSYNC },
+};
+
+/* What mount(8) finds in /proc/mounts and says again; with "=" at the end where a value follows. */
+static const char *const settled[] = {
+        "allow_other", "blksize=", "fsname=", "group_id=", "max_read=", "rootmode=", "user_id=",
+};
+
+static bool take_option(const char *option, unsigned long *wanted, GError **error) {
+        for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
+                if (!g_str_equal(option, flags[i].name))
+                        continue;
+                *wanted = (*wanted & ~flags[i].clear) | flags[i].set;
+                return true;
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(settled); i++)
+                if (g_str_has_suffix(settled[i], "=") ? g_str_has_prefix(option, settled[i]) :
+                                                        g_str_equal(option, settled[i]))
+                        return true;
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
+                    "option %s is not allowed with remount: it takes ro, rw, exec, noexec, and the other flags of mount(8)",
+                    option);
+        return false;
+}
+
+static void say_what_stays(const Options *options) {
+        char *nothing[] = { (char *)"regionfs", options->mountpoint, NULL };
+        Options given = *options;
+        g_auto(Options) unset = { 0 };
+        g_autofree char *names = NULL;
+
+        if (!options_parse_again(&unset, options->mountpoint, 2, nothing, NULL))
+                return;
+        given.mount = unset.mount;
+        names = options_find_differences(&unset, &given);
+        if (names)
+                g_printerr("regionfs: these options stay as they were when the mount was made, until it is made anew: %s\n",
+                           names);
+}
+
+bool remount(const Options *options, GError **error) {
+        /* As of a mount that is made. */
+        unsigned long wanted = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+
+        for (guint i = 0; i < options->mount->len; i++)
+                if (!take_option(g_ptr_array_index(options->mount, i), &wanted, error))
+                        return false;
+        if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) < 0) {
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_MOUNTED, "cannot remount %s: no regionfs is mounted there",
+                            options->mountpoint);
+                return false;
+        }
+        if (mount(NULL, options->mountpoint, NULL, wanted, NULL) < 0) {
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot remount %s: %s%s",
+                            options->mountpoint, g_strerror(errno), errno == EPERM ? " (it takes root)" : "");
+                return false;
+        }
+        say_what_stays(options);
+        return true;
+}
