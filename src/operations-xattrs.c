@@ -24,6 +24,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .lifetimes = operations->lifetimes,
                 .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
+                .own_pool = operations->pool->kind == POOL_TMPFS,
                 .rings = operations->rings,
         };
 }
@@ -99,7 +100,7 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
                 return reply_result(req, fd);
         target = target_of(req, id, fd);
         names = g_string_new(NULL);
-        result = attributes_list(&target, names);
+        result = operations->unlisted ? 0 : attributes_list(&target, names);
         if (result == 0)
                 result = list_pool(req, fd, names);
         if (result < 0)

@@ -18,9 +18,6 @@
  */
 #define RINGS_MAX_WRITE (128 * 1024)
 
-/* A write through a view changes a region's times and blocks unseen. */
-#define REGION_TIMEOUT 1.0
-
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags) {
         PoolRef ref;
         int result;
@@ -47,7 +44,7 @@ double operations_attribute_timeout(const Operations *operations, const struct s
         if (!S_ISREG(st->st_mode))
                 return operations_name_timeout(operations);
         /* A write takes set-id bits off in the pool, unseen by the kernel's copy of the mode. */
-        return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : REGION_TIMEOUT;
+        return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : operations->attr_timeout;
 }
 
 /*

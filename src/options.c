@@ -41,6 +41,8 @@ static const char help[] =
         "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
         "  namespaces            directories Global, of all users, and Local, of each user's own\n"
+        "  unlisted              listxattr(2) leaves regionfs's own attributes out\n"
+        "  attr_timeout=SECONDS  how long what stat(2) shows of regions is remembered, 0 to 86400 (default: 1)\n"
         "  io_uring              faster requests, where the kernel has it enabled: a crash costs clients their open handles\n"
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
@@ -50,6 +52,8 @@ static const char help[] =
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
 
 #define FSNAME "fsname="
+
+#define ATTR_TIMEOUT_MAX 86400.0 /* seconds */
 
 typedef bool (*Parser)(Options *options, const char *value, GError **error);
 
@@ -202,6 +206,21 @@ static bool parse_namespaces(Options *options, const char *value, GError **error
         return true;
 }
 
+static bool parse_unlisted(Options *options, const char *value, GError **error) {
+        options->unlisted = true;
+        return true;
+}
+
+static bool parse_attr_timeout(Options *options, const char *value, GError **error) {
+        char *end;
+        double number = g_ascii_strtod(value, &end);
+
+        if (!g_ascii_isdigit(*value) || *end || !(number >= 0 && number <= ATTR_TIMEOUT_MAX))
+                return refuse(error, "attr_timeout", value, "it takes a number of seconds from 0 to 86400");
+        options->attr_timeout = number;
+        return true;
+}
+
 static bool parse_io_uring(Options *options, const char *value, GError **error) {
         options->io_uring = true;
         return true;
@@ -297,6 +316,8 @@ static const struct {
         { "lifetime=", parse_lifetime },
         { "allocation=", parse_allocation },
         { "namespaces", parse_namespaces },
+        { "unlisted", parse_unlisted },
+        { "attr_timeout=", parse_attr_timeout },
         { "io_uring", parse_io_uring },
         { "io_uring=", refuse_io_uring_value },
         { "allow_root", parse_allow_root },
@@ -461,6 +482,7 @@ static bool parse(Options *options, const char *mountpoint, int argc, char **arg
                 .pool = POOL_SETTINGS_INIT,
                 .lifetime = -1,
                 .allocation = -1,
+                .attr_timeout = 1,
                 .mount = g_ptr_array_new_with_free_func(g_free),
         };
         fuse_set_log_func(say_nothing);

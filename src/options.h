@@ -23,6 +23,8 @@ typedef struct Options {
         bool again;            /* as of options_parse_again() */
         OptionsPassthrough passthrough;
         bool namespaces;
+        bool unlisted;         /* our own attributes are not listed */
+        double attr_timeout;   /* how long the attributes of regions are remembered, in seconds */
         bool io_uring;         /* where it can be had */
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;

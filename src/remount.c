@@ -1,10 +1,13 @@
 #include "remount.h"
 
+#include "access-times.h"
+
 #include <errno.h>
 #include <gio/gio.h>
 #include <regionfs/regionfs.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -70,6 +73,35 @@ static void say_what_stays(const Options *options) {
                            names);
 }
 
+/* Of a pool that has no mount of its own, or a daemon that does not know of them, nothing is wanted. */
+static bool set_access_times(const char *mountpoint, unsigned wanted) {
+        const char *name = access_times_name(wanted);
+
+        return setxattr(mountpoint, REGIONFS_ATTRIBUTE_ACCESS_TIMES, name, strlen(name), 0) == 0 || errno == ENODATA ||
+               errno == EINVAL;
+}
+
+/* False with errno. */
+static bool change(const char *mountpoint, unsigned long wanted) {
+        struct statvfs fs;
+        bool changed;
+        int reason;
+
+        if (statvfs(mountpoint, &fs) < 0)
+                return false;
+        /* Nothing can be set through a mount that is read-only: before it becomes so, or when it no longer is. */
+        if (geteuid() == 0 && wanted & MS_RDONLY && !(fs.f_flag & ST_RDONLY) &&
+            !set_access_times(mountpoint, MOUNT_ATTR_NOATIME))
+                return false;
+        changed = mount(NULL, mountpoint, NULL, wanted, NULL) == 0;
+        reason = errno;
+        if (geteuid() == 0 && statvfs(mountpoint, &fs) == 0 && !(fs.f_flag & ST_RDONLY) &&
+            !set_access_times(mountpoint, access_times_of_mount(fs.f_flag)))
+                return false;
+        errno = reason;
+        return changed;
+}
+
 bool remount(const Options *options, GError **error) {
         /* As of a mount that is made. */
         unsigned long wanted = MS_REMOUNT | MS_NOSUID | MS_NODEV;
@@ -82,7 +114,7 @@ bool remount(const Options *options, GError **error) {
                             options->mountpoint);
                 return false;
         }
-        if (mount(NULL, options->mountpoint, NULL, wanted, NULL) < 0) {
+        if (!change(options->mountpoint, wanted)) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot remount %s: %s%s",
                             options->mountpoint, g_strerror(errno), errno == EPERM ? " (it takes root)" : "");
                 return false;

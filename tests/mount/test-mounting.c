@@ -3,7 +3,9 @@
 
 #include <regionfs/regionfs.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 /* What findmnt(8) tells of the mount; to be freed. */
 static char *tell(const char *column) {
@@ -157,8 +159,47 @@ START_TEST(mount_knows_it_and_remounts_it) {
 }
 END_TEST
 
+START_TEST(what_is_unlisted_is_there_all_the_same) {
+        char names[256];
+
+        fixture_mount("unlisted");
+        must_write(in_mount("a"), "text");
+        ck_assert_int_eq(listxattr(in_mount("a"), names, sizeof(names)), 0);
+        ck_assert_uint_eq(number_of(in_mount("a"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH), 4);
+        must(setxattr(in_mount("a"), "user.other", "1", 1, 0));
+        ck_assert_int_eq(listxattr(in_mount("a"), names, sizeof(names)), strlen("user.other") + 1);
+        ck_assert_str_eq(names, "user.other");
+        fixture_unmount();
+}
+END_TEST
+
+/* As on tmpfs, a page that is touched for the first time sets times; and that is told to whoever looks then. */
+START_TEST(attributes_are_asked_for_each_time) {
+        struct statx before, after;
+        char *view;
+        int fd;
+
+        fixture_mount("attr_timeout=0");
+        fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
+        must(ftruncate(fd, 4096));
+        view = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        ck_assert_ptr_ne(view, MAP_FAILED);
+        must(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &before));
+        ck_assert_uint_eq(before.stx_blocks, 0);
+        g_usleep(20000);
+        view[0] = 1;
+        must(statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &after));
+        ck_assert_uint_eq(after.stx_blocks, 8);
+        ck_assert_int_gt(after.stx_mtime.tv_sec * G_GINT64_CONSTANT(1000000000) + after.stx_mtime.tv_nsec,
+                         before.stx_mtime.tv_sec * G_GINT64_CONSTANT(1000000000) + before.stx_mtime.tv_nsec);
+        must(munmap(view, 4096));
+        must(close(fd));
+        fixture_unmount();
+}
+END_TEST
+
 static void add(Suite *suite) {
-        TCase *names = tcase_create("names"), *changes = add_case(suite, "changes");
+        TCase *names = tcase_create("names"), *changes = add_case(suite, "changes"), *options = tcase_create("options");
 
         tcase_add_checked_fixture(names, fixture_prepare, fixture_remove);
         tcase_add_test(names, it_goes_by_the_source_that_it_was_given);
@@ -171,6 +212,10 @@ static void add(Suite *suite) {
         add_test_if(changes, what_stays_as_it_was_is_told, geteuid() == 0, "needs root");
         tcase_add_test(changes, what_is_no_flag_is_refused);
         add_test_if(changes, only_root_remounts, geteuid() != 0, "is about users");
+
+        tcase_add_test(options, what_is_unlisted_is_there_all_the_same);
+        add_test_if(options, attributes_are_asked_for_each_time, fixture_mode() == MODE_PASSTHROUGH, "needs passthrough");
+        suite_add_tcase(suite, options);
 }
 
 int main(int argc, char **argv) {

@@ -64,7 +64,8 @@ START_TEST(defaults) {
         ck_assert_str_eq(options.mountpoint, directory);
         ck_assert(!options.foreground && !options.debug && !options.help && !options.version);
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_AUTO);
-        ck_assert(!options.io_uring);
+        ck_assert(!options.io_uring && !options.unlisted);
+        ck_assert_double_eq(options.attr_timeout, 1);
         ck_assert_ptr_null(options.pool.directory);
         ck_assert_uint_eq(options.watchdog, 0);
         ck_assert_uint_eq(options.pool.size, 0);
@@ -193,6 +194,12 @@ static const struct {
         { "io_uring=", "no value" },
         { "io_uring=1", "no value" },
         { "comment", "comment=VALUE" },
+        { "attr_timeout", "attr_timeout=VALUE" },
+        { "attr_timeout=", "0 to 86400" },
+        { "attr_timeout=-1", "0 to 86400" },
+        { "attr_timeout=86401", "0 to 86400" },
+        { "attr_timeout=nan", "a number of seconds" },
+        { "attr_timeout=1s", "a number of seconds" },
         { "fsname", "fsname=VALUE" },
         { "fsname=", "df(1)" },
         { "subtype=", "it takes regionfs" },
@@ -213,7 +220,7 @@ START_TEST(good_values) {
         g_auto(Options) options;
 
         accept(&options, "nr_regions=1000,huge=advise,noswap,mpol=interleave:0-3,mode=1770,uid=64123,gid=4294967294,"
-                         "pool=/usr/..,passthrough=require,io_uring");
+                         "pool=/usr/..,passthrough=require,io_uring,unlisted,attr_timeout=0.25");
         ck_assert_uint_eq(options.pool.nr_regions, 1000);
         ck_assert_str_eq(options.pool.huge, "advise");
         ck_assert(options.pool.noswap);
@@ -224,6 +231,8 @@ START_TEST(good_values) {
         ck_assert_str_eq(options.pool.directory, "/");
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_REQUIRE);
         ck_assert(options.io_uring);
+        ck_assert(options.unlisted);
+        ck_assert_double_eq(options.attr_timeout, 0.25);
         ck_assert_uint_eq(options.mount->len, 0);
 }
 END_TEST
@@ -465,7 +474,7 @@ END_TEST
 START_TEST(help_names_all_options) {
         static const char *const names[] = { "-f",    "-d",    "--debug", "--help", "--version", "size=", "nr_regions=",
                                              "huge=", "mode=", "noswap",  "mpol=",  "uid=",      "gid=",  "pool=",
-                                             "passthrough=", "io_uring", "remount" };
+                                             "passthrough=", "io_uring", "remount", "unlisted", "attr_timeout=" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
                 ck_assert_msg(strstr(options_help(), names[i]), "%s is not in the help", names[i]);
