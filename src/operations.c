@@ -154,6 +154,35 @@ bool operations_drops_setid(fuse_req_t req) {
         return credentials_privileged(operations_of(req)->credentials) && fuse_req_ctx(req)->uid != 0;
 }
 
+bool operations_in_group(fuse_req_t req, gid_t group) {
+        g_autofree gid_t *groups = NULL;
+        int count;
+
+        if (fuse_req_ctx(req)->gid == group)
+                return true;
+        count = fuse_req_getgroups(req, 0, NULL);
+        if (count <= 0)
+                return false;
+        groups = g_new(gid_t, count);
+        count = MIN(count, fuse_req_getgroups(req, count, groups));
+        for (int i = 0; i < count; i++)
+                if (groups[i] == group)
+                        return true;
+        return false;
+}
+
+int operations_drop_setid(fuse_req_t req, int fd) {
+        struct stat st;
+
+        if (!operations_drops_setid(req))
+                return 0;
+        if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (!(st.st_mode & (S_ISUID | S_ISGID)))
+                return 0;
+        return region_drop_setid(fd, !operations_in_group(req, st.st_gid));
+}
+
 void operations_prepare_thread(Operations *operations) {
         int unused, result;
 
