@@ -140,7 +140,7 @@ int main(int argc, char **argv) {
                 return EXIT_SUCCESS;
         }
         if (options.remount)
-                return remount(&options, &error) ? EXIT_SUCCESS : fail(error);
+                return remount(&options, argv, &error) ? EXIT_SUCCESS : fail(error);
         if (options.debug)
                 log_debug(log);
         /* Whoever has started a daemon in the background has not asked to be told by others. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <regionfs/regionfs.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
@@ -58,16 +59,58 @@ static bool take_option(const char *option, unsigned long *wanted, GError **erro
         return false;
 }
 
-static void say_what_stays(const Options *options) {
-        char *nothing[] = { (char *)"regionfs", options->mountpoint, NULL };
-        Options given = *options;
-        g_auto(Options) unset = { 0 };
+/* The process id that /proc tells as the parent of a process, or 0. */
+static int parent_of(int process) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/status", process), *status = NULL;
+        const char *parent;
+
+        if (!g_file_get_contents(path, &status, NULL, NULL))
+                return 0;
+        parent = strstr(status, "\nPPid:");
+        return parent ? atoi(parent + strlen("\nPPid:")) : 0;
+}
+
+/* The arguments that the daemon was started with, by its keeper; to be freed. None where that cannot be found. */
+static GPtrArray *read_arguments(const char *mountpoint) {
+        GPtrArray *arguments = g_ptr_array_new_with_free_func(g_free);
+        g_autofree char *path = NULL, *line = NULL;
+        char server[16] = "";
+        gsize size = 0;
+
+        if (getxattr(mountpoint, REGIONFS_ATTRIBUTE_SERVER_PID, server, sizeof(server) - 1) > 0)
+                path = g_strdup_printf("/proc/%d/cmdline", parent_of(atoi(server)));
+        if (path)
+                g_file_get_contents(path, &line, &size, NULL);
+        for (gsize i = 0; i < size; i += strlen(line + i) + 1)
+                g_ptr_array_add(arguments, g_strdup(line + i));
+        return arguments;
+}
+
+/* The options among the arguments, behind those that are there. */
+static void append_options(GPtrArray *arguments, char **given) {
+        for (; *given; given++) {
+                if (!g_str_has_prefix(*given, "-o"))
+                        continue;
+                g_ptr_array_add(arguments, g_strdup(*given));
+                if (g_str_equal(*given, "-o") && given[1])
+                        g_ptr_array_add(arguments, g_strdup(*++given));
+        }
+}
+
+/* What is given now is compared as if it had been said when the daemon was started: it may well be the same, as in fstab(5). */
+static void say_what_stays(const char *mountpoint, char **given) {
+        g_autoptr(GPtrArray) arguments = read_arguments(mountpoint);
+        g_auto(Options) made = { 0 }, now = { 0 };
         g_autofree char *names = NULL;
 
-        if (!options_parse_again(&unset, options->mountpoint, 2, nothing, NULL))
+        if (!options_parse_again(&made, mountpoint, arguments->len, (char **)arguments->pdata, NULL))
                 return;
-        given.mount = unset.mount;
-        names = options_find_differences(&unset, &given);
+        append_options(arguments, given);
+        if (!options_parse_again(&now, mountpoint, arguments->len, (char **)arguments->pdata, NULL))
+                return;
+        g_ptr_array_set_size(made.mount, 0);
+        g_ptr_array_set_size(now.mount, 0);
+        names = options_find_differences(&made, &now);
         if (names)
                 g_printerr("regionfs: these options stay as they were when the mount was made, until it is made anew: %s\n",
                            names);
@@ -102,7 +145,7 @@ static bool change(const char *mountpoint, unsigned long wanted) {
         return changed;
 }
 
-bool remount(const Options *options, GError **error) {
+bool remount(const Options *options, char **arguments, GError **error) {
         /* As of a mount that is made. */
         unsigned long wanted = MS_REMOUNT | MS_NOSUID | MS_NODEV;
 
@@ -119,6 +162,6 @@ bool remount(const Options *options, GError **error) {
                             options->mountpoint, g_strerror(errno), errno == EPERM ? " (it takes root)" : "");
                 return false;
         }
-        say_what_stays(options);
+        say_what_stays(options->mountpoint, arguments);
         return true;
 }

@@ -5,7 +5,7 @@
 #include "options.h"
 
 /*
- * What options say of the mount itself is in force when this returns; what they say of the pool and the daemon stays as it
- * was, which is said on stderr. error is a sentence.
+ * What options say of the mount itself is in force when this returns. What arguments, from which they were read, say differently
+ * of the pool and the daemon than before stays as it was, which is said on stderr. error is a sentence.
  */
-bool remount(const Options *options, GError **error);
+bool remount(const Options *options, char **arguments, GError **error);
