@@ -1,5 +1,6 @@
 #include "attributes.h"
 
+#include "access-times.h"
 #include "descriptor.h"
 #include "region.h"
 
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <regionfs/regionfs.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -254,6 +256,26 @@ static int get_io_uring(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return print_number(value, query->target->rings);
 }
 
+static int get_access_times(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        struct statvfs fs;
+
+        /* Elsewhere they are those of a mount that is not ours. */
+        if (!query->target->own_pool)
+                return -ENODATA;
+        if (fstatvfs(query->target->fd, &fs) < 0)
+                return -errno;
+        return g_snprintf(value, ATTRIBUTES_VALUE_MAX, "%s", access_times_name(access_times_of_mount(fs.f_flag)));
+}
+
+static int set_access_times(const Query *query, const char *value) {
+        unsigned flags;
+        int result = access_times_find(value, &flags);
+
+        if (query->target->caller != 0)
+                return -EPERM;
+        return result < 0 ? result : access_times_set(query->target->fd, flags);
+}
+
 static int get_server_pid(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return print_number(value, getpid());
 }
@@ -281,6 +303,7 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_VERSION, OF_ROOT, false, get_version, NULL },
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
         { REGIONFS_ATTRIBUTE_IO_URING, OF_ROOT, false, get_io_uring, NULL },
+        { REGIONFS_ATTRIBUTE_ACCESS_TIMES, OF_ROOT, false, get_access_times, set_access_times },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
         { REGIONFS_ATTRIBUTE_REGIONS, OF_ROOT, false, get_regions, NULL },
         { REGIONFS_ATTRIBUTE_RESTARTS, OF_ROOT, false, get_restarts, NULL },

@@ -21,6 +21,7 @@ typedef struct AttributeTarget {
         Lifetimes *lifetimes; /* who ends regions; NULL: nobody does */
         uid_t caller;    /* who asks */
         bool passthrough;
+        bool own_pool;   /* with a mount of its own */
         bool rings;      /* requests come over io_uring */
         bool again;      /* asked before, when a server died: it may have been carried out in part */
 } AttributeTarget;

@@ -29,7 +29,11 @@
 #define MOVE_MOUNT_BENEATH 0x200 /* as of Linux 6.5 */
 #endif
 
-static const char *const always[] = { "fsname=regionfs", "subtype=regionfs", "default_permissions" };
+static const char *const always[] = { "subtype=regionfs", "default_permissions" };
+
+/* The mount's name, unless the options have one. */
+#define FSNAME "fsname="
+#define DEFAULT_FSNAME FSNAME "regionfs"
 
 /* Options that belong to the mount and not to the file system in it. */
 static const struct {
@@ -68,11 +72,20 @@ static bool set_option(int context, const char *option, unsigned *attributes, GE
         return context_set(context, g_str_equal(name, "fsname") ? "source" : name, equals ? equals + 1 : NULL, error);
 }
 
+static bool has_fsname(const GPtrArray *options) {
+        for (guint i = 0; i < options->len; i++)
+                if (g_str_has_prefix(g_ptr_array_index(options, i), FSNAME))
+                        return true;
+        return false;
+}
+
 static bool configure(const Channel *channel, int context, const GPtrArray *options, unsigned *attributes,
                       GError **error) {
         for (size_t i = 0; i < G_N_ELEMENTS(always); i++)
                 if (!set_option(context, always[i], attributes, error))
                         return false;
+        if (!has_fsname(options) && !set_option(context, DEFAULT_FSNAME, attributes, error))
+                return false;
         for (guint i = 0; i < options->len; i++)
                 if (!set_option(context, g_ptr_array_index(options, i), attributes, error))
                         return false;
@@ -227,6 +240,8 @@ static char *join_options(const GPtrArray *options) {
 
         for (size_t i = 0; i < G_N_ELEMENTS(always); i++)
                 append_escaped(list, always[i]);
+        if (!has_fsname(options))
+                append_escaped(list, DEFAULT_FSNAME);
         for (guint i = 0; i < options->len; i++)
                 append_escaped(list, g_ptr_array_index(options, i));
         return g_string_free(list, FALSE);

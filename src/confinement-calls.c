@@ -94,7 +94,7 @@ static const int needed[] = {
         SCMP_SYS(capset), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getresuid),
         SCMP_SYS(getresgid),
         /* regions' ends, and the mount's */
-        SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark), SCMP_SYS(umount2),
+        SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark), SCMP_SYS(umount2), SCMP_SYS(mount_setattr),
         /* the visitor, and the keeper */
         SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(pidfd_open), SCMP_SYS(kill),
         SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(gettid), SCMP_SYS(tgkill),

@@ -1,6 +1,7 @@
 /* Another connection, another program, another run of the service. */
 #include "keeper-parts.h"
 
+#include "access-times.h"
 #include "child.h"
 #include "descriptor.h"
 #include "guard.h"
@@ -62,6 +63,9 @@ bool keeper_renew(Keeper *keeper) {
                 return false;
         }
         exchange_descriptor(keeper->place.descriptors, old, keeper->channel->fd);
+        /* The mount is as it was made, whatever has been changed of it since; where this fails it did so then, too. */
+        if (keeper->pool->kind == POOL_TMPFS)
+                access_times_set(keeper->pool->fd, access_times_of_options(options->mount));
         note(keeper);
         exchange_stored(keeper, old);
         exchange_notifier(keeper);

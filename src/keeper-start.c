@@ -1,6 +1,7 @@
 /* How a keeper comes by what it owns. */
 #include "keeper-parts.h"
 
+#include "access-times.h"
 #include "channel.h"
 #include "child.h"
 #include "descriptor.h"
@@ -63,6 +64,15 @@ static bool lies_in(const char *path, const char *directory) {
                (path[length] == '/' || path[length] == '\0' || g_str_equal(directory, "/"));
 }
 
+static void set_access_times(const Keeper *keeper, const Options *options) {
+        int result = 0;
+
+        if (keeper->pool->kind == POOL_TMPFS)
+                result = access_times_set(keeper->pool->fd, access_times_of_options(options->mount));
+        if (result < 0)
+                g_warning("times of last access are set as by relatime: %s", g_strerror(-result));
+}
+
 static bool mount(Keeper *keeper, const Options *options, GError **error) {
         auto_descriptor claim = -1;
 
@@ -75,6 +85,7 @@ static bool mount(Keeper *keeper, const Options *options, GError **error) {
         channel_unmount_dead(options->mountpoint);
         if (!mountpoint_claim(options->mountpoint, &claim, error))
                 return false;
+        set_access_times(keeper, options);
         keeper->channel = channel_new(options->mountpoint, options->mount, error);
         return keeper->channel;
 }

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "manager.h"
 #include "options.h"
+#include "remount.h"
 #include "store.h"
 #include "streams.h"
 #include "successor.h"
@@ -143,6 +144,8 @@ int main(int argc, char **argv) {
                 g_print("regionfs %s\n", REGIONFS_VERSION);
                 return EXIT_SUCCESS;
         }
+        if (options.remount)
+                return remount(&options, argv, &error) ? EXIT_SUCCESS : fail(error);
         if (options.debug)
                 log_debug(log);
         /* Whoever has started a daemon in the background has not asked to be told by others. */

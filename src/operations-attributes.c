@@ -100,7 +100,7 @@ static int set_length(fuse_req_t req, fuse_ino_t id, int fd, off_t length, const
         if (contents < 0)
                 return contents;
         result = region_set_length(contents, fd, length);
-        return result == 0 && operations_drops_setid(req) ? region_drop_setid(contents) : result;
+        return result == 0 ? operations_drop_setid(req, contents) : result;
 }
 
 /* The times of a persisted region are those of its file: to be set as utimensat(2) lets the caller set that file's. */

@@ -95,6 +95,12 @@ void operations_resume(fuse_req_t req);
 /* Whether the client's change of contents takes the set-id bits off, which the daemon has to see to. */
 bool operations_drops_setid(fuse_req_t req);
 
+/* Does so, after it has changed what fd is open on. 0 or -errno. */
+int operations_drop_setid(fuse_req_t req, int fd);
+
+/* Whether the client is in that group. */
+bool operations_in_group(fuse_req_t req, gid_t group);
+
 /* Makes the region, which fd is open on, a persisted one, as the attribute "source" is written. 1 or -errno. */
 int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *value, size_t size);
 

@@ -19,7 +19,7 @@ static int contents(const Operations *operations, fuse_ino_t id, const struct fu
 
 /* After the client has changed the contents of fd by a request. */
 static void settle_change(fuse_req_t req, fuse_ino_t id, int fd) {
-        int result = operations_drops_setid(req) ? region_drop_setid(fd) : 0;
+        int result = operations_drop_setid(req, fd);
         struct stat st;
 
         if (result < 0)

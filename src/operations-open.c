@@ -283,7 +283,7 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
 static int cut(fuse_req_t req, int node, int contents) {
         int result = region_set_length(contents, node, 0);
 
-        return result == 0 && operations_drops_setid(req) ? region_drop_setid(contents) : result;
+        return result == 0 ? operations_drop_setid(req, contents) : result;
 }
 
 /* What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over, or needs neither. */

@@ -24,6 +24,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .lifetimes = operations->lifetimes,
                 .caller = fuse_req_ctx(req)->uid,
                 .passthrough = operations->passthrough,
+                .own_pool = operations->pool->kind == POOL_TMPFS,
                 .rings = operations->rings,
         };
 }
@@ -101,7 +102,7 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
                 return reply_result(req, fd);
         target = target_of(req, id, fd);
         names = g_string_new(NULL);
-        result = attributes_list(&target, names);
+        result = operations->unlisted ? 0 : attributes_list(&target, names);
         if (result == 0)
                 result = list_pool(req, fd, names);
         if (result < 0)
@@ -109,23 +110,6 @@ void operation_listxattr(fuse_req_t req, fuse_ino_t id, size_t size) {
         else
                 reply_value(req, names->str, names->len, size);
         g_string_free(names, TRUE);
-}
-
-static bool in_group(fuse_req_t req, gid_t group) {
-        g_autofree gid_t *groups = NULL;
-        int count;
-
-        if (fuse_req_ctx(req)->gid == group)
-                return true;
-        count = fuse_req_getgroups(req, 0, NULL);
-        if (count <= 0)
-                return false;
-        groups = g_new(gid_t, count);
-        count = MIN(count, fuse_req_getgroups(req, count, groups));
-        for (int i = 0; i < count; i++)
-                if (groups[i] == group)
-                        return true;
-        return false;
 }
 
 /* An access ACL that a stranger to the file's group sets takes the set-group-id bit off, as chmod(2) does. */
@@ -137,7 +121,7 @@ static int settle_acl(fuse_req_t req, int fd) {
                 return 0;
         if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 return -errno;
-        if (!(st.st_mode & S_ISGID) || in_group(req, st.st_gid))
+        if (!(st.st_mode & S_ISGID) || operations_in_group(req, st.st_gid))
                 return 0;
         return chmod(descriptor_path(fd, path), st.st_mode & 07777 & ~S_ISGID) < 0 ? -errno : 0;
 }
@@ -161,7 +145,7 @@ static void reply_done(void *data) {
 static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
         auto_descriptor contents = operations_open_contents(operations, id, O_PATH);
-        int result = contents >= 0 && operations_drops_setid(req) ? region_drop_setid(contents) : 0;
+        int result = contents >= 0 ? operations_drop_setid(req, contents) : 0;
 
         /*
          * Sent from inside the operation: without an offset it only marks the attributes as old, and takes no lock that

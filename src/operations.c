@@ -21,9 +21,6 @@
 /* Descriptors with lower numbers are kept where that makes requests cheaper. */
 #define KEPT_BELOW 128
 
-/* A write through a view changes a region's times and blocks unseen. */
-#define REGION_TIMEOUT 1.0
-
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags) {
         PoolRef ref;
         int result;
@@ -56,7 +53,7 @@ double operations_attribute_timeout(const Operations *operations, const struct s
         if (!S_ISREG(st->st_mode))
                 return operations_name_timeout(operations);
         /* A write takes set-id bits off in the pool, unseen by the kernel's copy of the mode. */
-        return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : REGION_TIMEOUT;
+        return st->st_mode & (S_ISUID | S_ISGID) ? 0.0 : operations->attr_timeout;
 }
 
 /*
@@ -200,6 +197,35 @@ void operations_resume(fuse_req_t req) {
 bool operations_drops_setid(fuse_req_t req) {
         /* Without privilege the pool sees to it by itself. */
         return credentials_privileged(operations_of(req)->credentials) && fuse_req_ctx(req)->uid != 0;
+}
+
+bool operations_in_group(fuse_req_t req, gid_t group) {
+        g_autofree gid_t *groups = NULL;
+        int count;
+
+        if (fuse_req_ctx(req)->gid == group)
+                return true;
+        count = fuse_req_getgroups(req, 0, NULL);
+        if (count <= 0)
+                return false;
+        groups = g_new(gid_t, count);
+        count = MIN(count, fuse_req_getgroups(req, count, groups));
+        for (int i = 0; i < count; i++)
+                if (groups[i] == group)
+                        return true;
+        return false;
+}
+
+int operations_drop_setid(fuse_req_t req, int fd) {
+        struct stat st;
+
+        if (!operations_drops_setid(req))
+                return 0;
+        if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (!(st.st_mode & (S_ISUID | S_ISGID)))
+                return 0;
+        return region_drop_setid(fd, !operations_in_group(req, st.st_gid));
 }
 
 void operations_prepare_thread(Operations *operations) {

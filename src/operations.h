@@ -31,6 +31,8 @@ typedef struct Operations {
         Refresher *refresher;
         struct fuse_session *session;
         dev_t device;     /* of the mount, once it is made */
+        double attr_timeout; /* of regions, in seconds: a write through a view changes times and blocks unseen */
+        bool unlisted;    /* our own attributes are not listed */
         bool passthrough; /* wanted before INIT; in force after */
         bool rings;       /* requests come over io_uring: the same */
         pthread_key_t prepared; /* not NULL in a thread of libfuse's that is ready to answer them */

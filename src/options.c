@@ -41,12 +41,19 @@ static const char help[] =
         "  lifetime=WHEN         new regions end: kept (default: when removed) or handles (with the last handle and view)\n"
         "  allocation=WHEN       new regions get memory: delayed (default: when touched) or committed (with their length)\n"
         "  namespaces            directories Global, of all users, and Local, of each user's own\n"
+        "  unlisted              listxattr(2) leaves regionfs's own attributes out\n"
+        "  attr_timeout=SECONDS  how long what stat(2) shows of regions is remembered, 0 to 86400 (default: 1)\n"
         "  io_uring              faster requests, where the kernel has it enabled: a crash costs clients their open handles\n"
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
+        "  remount               change flags of the mount that is there, such as ro\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
+
+#define FSNAME "fsname="
+
+#define ATTR_TIMEOUT_MAX 86400.0 /* seconds */
 
 typedef bool (*Parser)(Options *options, const char *value, GError **error);
 
@@ -199,6 +206,21 @@ static bool parse_namespaces(Options *options, const char *value, GError **error
         return true;
 }
 
+static bool parse_unlisted(Options *options, const char *value, GError **error) {
+        options->unlisted = true;
+        return true;
+}
+
+static bool parse_attr_timeout(Options *options, const char *value, GError **error) {
+        char *end;
+        double number = g_ascii_strtod(value, &end);
+
+        if (!g_ascii_isdigit(*value) || *end || !(number >= 0 && number <= ATTR_TIMEOUT_MAX))
+                return refuse(error, "attr_timeout", value, "it takes a number of seconds from 0 to 86400");
+        options->attr_timeout = number;
+        return true;
+}
+
 static bool parse_io_uring(Options *options, const char *value, GError **error) {
         options->io_uring = true;
         return true;
@@ -234,6 +256,27 @@ static bool parse_watchdog(Options *options, const char *value, GError **error) 
         return true;
 }
 
+/* The last one counts; the kernel takes but one. */
+static void set_fsname(Options *options, const char *name) {
+        for (guint i = options->mount->len; i > 0; i--)
+                if (g_str_has_prefix(g_ptr_array_index(options->mount, i - 1), FSNAME))
+                        g_ptr_array_remove_index(options->mount, i - 1);
+        g_ptr_array_add(options->mount, g_strconcat(FSNAME, name, NULL));
+}
+
+static bool parse_fsname(Options *options, const char *value, GError **error) {
+        if (!*value)
+                return refuse(error, "fsname", value, "it takes the name that df(1) shows for the mount");
+        set_fsname(options, value);
+        return true;
+}
+
+/* As mount.fuse3(8) may say it: the type is ours already. */
+static bool parse_subtype(Options *options, const char *value, GError **error) {
+        return g_str_equal(value, "regionfs") ||
+               refuse(error, "subtype", value, "it takes regionfs, which is what the mount's type is in any case");
+}
+
 static bool refuse_clone_fd(Options *options, const char *value, GError **error) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option clone_fd is not allowed: all threads read one channel; max_threads=N says how many");
@@ -244,6 +287,11 @@ static bool refuse_auto_unmount(Options *options, const char *value, GError **er
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option auto_unmount is not allowed: regionfs unmounts by itself whenever it ends, unless it is killed");
         return false;
+}
+
+static bool parse_remount(Options *options, const char *value, GError **error) {
+        options->remount = true;
+        return true;
 }
 
 /* For mount(8) and fstab(5), and of no concern here. */
@@ -268,11 +316,16 @@ static const struct {
         { "lifetime=", parse_lifetime },
         { "allocation=", parse_allocation },
         { "namespaces", parse_namespaces },
+        { "unlisted", parse_unlisted },
+        { "attr_timeout=", parse_attr_timeout },
         { "io_uring", parse_io_uring },
         { "io_uring=", refuse_io_uring_value },
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
         { "watchdog=", parse_watchdog },
+        { "remount", parse_remount },
+        { "fsname=", parse_fsname },
+        { "subtype=", parse_subtype },
         { "clone_fd", refuse_clone_fd },
         { "auto_unmount", refuse_auto_unmount },
         { "max_idle_threads=", parse_nothing }, /* idle threads cost nothing, and are kept */
@@ -371,8 +424,19 @@ static int parse_argument(void *data, const char *argument, int key, struct fuse
         }
 }
 
+/* The mount goes by what mount(8) was given as its source, if that is anything, unless fsname= says otherwise. */
+static void name_after_source(Options *options, const GPtrArray *arguments) {
+        const char *source = arguments->len > 1 ? g_ptr_array_index(arguments, 0) : "";
+
+        for (guint i = 0; i < options->mount->len; i++)
+                if (g_str_has_prefix(g_ptr_array_index(options->mount, i), FSNAME))
+                        return;
+        if (*source)
+                set_fsname(options, source);
+}
+
 static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **error) {
-        /* mount(8) gives the source before it; an empty or arbitrary one, as regionfs has none. */
+        /* mount(8) gives the source before it: a name for the mount, and nothing besides. */
         const char *given = arguments->len > 0 ? g_ptr_array_index(arguments, arguments->len - 1) : NULL;
         struct statx st;
 
@@ -382,6 +446,7 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
                                                                "the MOUNTPOINT is missing");
                 return false;
         }
+        name_after_source(options, arguments);
         if (options->again)
                 return true;
         options->mountpoint = realpath(given, NULL);
@@ -417,6 +482,7 @@ static bool parse(Options *options, const char *mountpoint, int argc, char **arg
                 .pool = POOL_SETTINGS_INIT,
                 .lifetime = -1,
                 .allocation = -1,
+                .attr_timeout = 1,
                 .mount = g_ptr_array_new_with_free_func(g_free),
         };
         fuse_set_log_func(say_nothing);

@@ -19,9 +19,12 @@ typedef struct Options {
         unsigned max_threads;  /* 0: unset */
         unsigned watchdog;     /* seconds; 0: none */
         bool help, version;    /* asked for: there may be no mountpoint then */
+        bool remount;          /* change the mount that is there: see remount.h */
         bool again;            /* as of options_parse_again() */
         OptionsPassthrough passthrough;
         bool namespaces;
+        bool unlisted;         /* our own attributes are not listed */
+        double attr_timeout;   /* how long the attributes of regions are remembered, in seconds */
         bool io_uring;         /* where it can be had */
         int lifetime, allocation; /* RegionLifetime, RegionAllocation of new regions; -1: unset */
         PoolSettings pool;
@@ -37,6 +40,9 @@ bool options_parse(Options *options, int argc, char **argv, GError **error);
  */
 bool options_parse_again(Options *options, const char *mountpoint, int argc, char **argv, GError **error);
 void options_clear(Options *options);
+
+/* Names of what the two say differently of the mount and the pool, to be freed; NULL: nothing. */
+char *options_find_differences(const Options *made, const Options *now);
 
 /* The text of --help; static. */
 const char *options_help(void);

@@ -159,7 +159,7 @@ int region_has_writers(int fd) {
         return file < 0 ? file : try_lease(file, F_RDLCK);
 }
 
-int region_drop_setid(int fd) {
+int region_drop_setid(int fd, bool stranger) {
         char path[DESCRIPTOR_PATH_MAX];
         struct stat st;
         mode_t mode;
@@ -167,7 +167,7 @@ int region_drop_setid(int fd) {
         if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 return -errno;
         mode = st.st_mode & ~S_ISUID;
-        if (mode & S_IXGRP)
+        if (stranger || mode & S_IXGRP)
                 mode &= ~S_ISGID;
         if (mode != st.st_mode && chmod(descriptor_path(fd, path), mode & 07777) < 0)
                 return -errno;

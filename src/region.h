@@ -68,6 +68,6 @@ int region_has_writers(int fd);
 
 /*
  * Takes off the set-user-id bit, and the set-group-id bit of an executable, as a change of the contents by someone
- * without CAP_FSETID does.
+ * without CAP_FSETID does; that of any file where it is someone outside of the file's group (stranger).
  */
-int region_drop_setid(int fd);
+int region_drop_setid(int fd, bool stranger);

@@ -188,6 +188,8 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .ledger = place->ledger,
                 .credentials = server->credentials,
                 .namespaces = place->namespaces,
+                .attr_timeout = place->options->attr_timeout,
+                .unlisted = place->options->unlisted,
                 .device = place->channel->device,
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),

@@ -80,7 +80,7 @@
  */
 #define REGIONFS_ATTRIBUTE_SOURCE REGIONFS_ATTRIBUTE_PREFIX "source"
 
-/* Of the mount's root directory, not listed. Read-only. */
+/* Of the mount's root directory, not listed. Read-only unless said otherwise. */
 
 /* The version of the serving regionfs, as in "0.1.0". */
 #define REGIONFS_ATTRIBUTE_VERSION REGIONFS_ATTRIBUTE_PREFIX "version"
@@ -90,6 +90,13 @@
 
 /* 1: requests come over io_uring, and a crash ends the connection; 0: over /dev/fuse, and a crash is not noticed. */
 #define REGIONFS_ATTRIBUTE_IO_URING REGIONFS_ATTRIBUTE_PREFIX "io_uring"
+
+/*
+ * When reading sets times of last access: "relatime", "strictatime", each perhaps with ",nodiratime" behind it, or "noatime".
+ * As the mount says, also where remounting changes that, which writes this. By root alone. ENODATA where the pool is a
+ * directory.
+ */
+#define REGIONFS_ATTRIBUTE_ACCESS_TIMES REGIONFS_ATTRIBUTE_PREFIX "access_times"
 
 /* Process id of the serving process, in the pid namespace where that runs. */
 #define REGIONFS_ATTRIBUTE_SERVER_PID REGIONFS_ATTRIBUTE_PREFIX "server_pid"

@@ -209,6 +209,25 @@ START_TEST(a_change_by_another_takes_setid_bits_off) {
 }
 END_TEST
 
+/* With passthrough a write is the pool's to settle, by its owner's rights. */
+START_TEST(without_execution_the_group_bit_goes_by_who_is_in_the_group) {
+        static const char *const changes[] = { "truncate", "open", "allocate", "set" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
+                must_write(in_mount("setid"), "program");
+                must(chmod(in_mount("setid"), 06767));
+                run_process(change_setid, (void *)changes[i]);
+                check_node("setid", 0, 0, 0767);
+                must(chown(in_mount("setid"), 0, TEAM));
+                must_write(in_mount("setid"), "program");
+                must(chmod(in_mount("setid"), 06767));
+                run_process(change_setid, (void *)changes[i]);
+                check_node("setid", 0, TEAM, 02767);
+                must(unlink(in_mount("setid")));
+        }
+}
+END_TEST
+
 START_TEST(owners_can_be_changed_by_root) {
         must_write(in_mount("a"), "a");
         must(chown(in_mount("a"), OTHER, OTHER_GROUP));
@@ -282,6 +301,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, supplementary_groups_and_setgid_directories_count);
         tcase_add_test(tests, acls_give_and_take_rights);
         tcase_add_test(tests, a_change_by_another_takes_setid_bits_off);
+        tcase_add_test(tests, without_execution_the_group_bit_goes_by_who_is_in_the_group);
         tcase_add_test(tests, trusted_names_are_for_root_alone);
         tcase_add_test(tests, a_name_that_someone_else_took_is_checked);
         tcase_add_test(tests, owners_can_be_changed_by_root);

@@ -64,7 +64,8 @@ START_TEST(defaults) {
         ck_assert_str_eq(options.mountpoint, directory);
         ck_assert(!options.foreground && !options.debug && !options.help && !options.version);
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_AUTO);
-        ck_assert(!options.io_uring);
+        ck_assert(!options.io_uring && !options.unlisted);
+        ck_assert_double_eq(options.attr_timeout, 1);
         ck_assert_ptr_null(options.pool.directory);
         ck_assert_uint_eq(options.watchdog, 0);
         ck_assert_uint_eq(options.pool.size, 0);
@@ -193,6 +194,16 @@ static const struct {
         { "io_uring=", "no value" },
         { "io_uring=1", "no value" },
         { "comment", "comment=VALUE" },
+        { "attr_timeout", "attr_timeout=VALUE" },
+        { "attr_timeout=", "0 to 86400" },
+        { "attr_timeout=-1", "0 to 86400" },
+        { "attr_timeout=86401", "0 to 86400" },
+        { "attr_timeout=nan", "a number of seconds" },
+        { "attr_timeout=1s", "a number of seconds" },
+        { "fsname", "fsname=VALUE" },
+        { "fsname=", "df(1)" },
+        { "subtype=", "it takes regionfs" },
+        { "subtype=tmpfs", "it takes regionfs" },
 };
 
 START_TEST(bad_values_are_refused_by_name) {
@@ -209,7 +220,7 @@ START_TEST(good_values) {
         g_auto(Options) options;
 
         accept(&options, "nr_regions=1000,huge=advise,noswap,mpol=interleave:0-3,mode=1770,uid=64123,gid=4294967294,"
-                         "pool=/usr/..,passthrough=require,io_uring");
+                         "pool=/usr/..,passthrough=require,io_uring,unlisted,attr_timeout=0.25");
         ck_assert_uint_eq(options.pool.nr_regions, 1000);
         ck_assert_str_eq(options.pool.huge, "advise");
         ck_assert(options.pool.noswap);
@@ -220,6 +231,8 @@ START_TEST(good_values) {
         ck_assert_str_eq(options.pool.directory, "/");
         ck_assert_int_eq(options.passthrough, PASSTHROUGH_REQUIRE);
         ck_assert(options.io_uring);
+        ck_assert(options.unlisted);
+        ck_assert_double_eq(options.attr_timeout, 0.25);
         ck_assert_uint_eq(options.mount->len, 0);
 }
 END_TEST
@@ -253,7 +266,7 @@ START_TEST(options_may_come_in_several_words) {
 END_TEST
 
 START_TEST(unknown_options_are_for_the_kernel) {
-        static const char list[] = "ro,fsname=a b,noatime,max_read=4096,sizes=1,noswap=1,x";
+        static const char list[] = "ro,noatime,max_read=4096,sizes=1,noswap=1,x";
         g_auto(GStrv) kept = g_strsplit(list, ",", -1);
         g_auto(Options) options;
 
@@ -365,6 +378,21 @@ START_TEST(mountpoint_is_made_absolute) {
 }
 END_TEST
 
+/* What the mount is to go by, or NULL for the default. */
+static const char *fsname(const Options *options) {
+        const char *name = NULL;
+
+        for (guint i = 0; i < options->mount->len; i++) {
+                const char *option = g_ptr_array_index(options->mount, i);
+
+                if (!g_str_has_prefix(option, "fsname="))
+                        continue;
+                ck_assert_msg(!name, "%s, and %s", option, name); /* the kernel takes one */
+                name = strchr(option, '=') + 1;
+        }
+        return name;
+}
+
 START_TEST(source_may_come_first) {
         static const char *const sources[] = { "regionfs", "none", "", "/no/such/thing" };
 
@@ -373,7 +401,32 @@ START_TEST(source_may_come_first) {
 
                 ck_assert(parse(&options, NULL, sources[i], directory, "-o", "ro", NULL));
                 ck_assert_str_eq(options.mountpoint, directory);
+                ck_assert_int_eq(g_strcmp0(fsname(&options), *sources[i] ? sources[i] : NULL), 0);
         }
+}
+END_TEST
+
+START_TEST(fsname_counts_more_than_the_source) {
+        g_auto(Options) one, several, none;
+
+        ck_assert(parse(&one, NULL, "-ofsname=a b", "source", directory, NULL));
+        ck_assert_str_eq(fsname(&one), "a b");
+        ck_assert(parse(&several, NULL, "source", directory, "-o", "fsname=a,ro,fsname=b,fsname=c", NULL));
+        ck_assert_str_eq(fsname(&several), "c");
+        accept(&none, "subtype=regionfs,ro");
+        ck_assert_ptr_null(fsname(&none));
+        ck_assert_uint_eq(none.mount->len, 1);
+}
+END_TEST
+
+START_TEST(remount_is_noted) {
+        g_auto(Options) made, changed;
+
+        accept(&made, "ro");
+        ck_assert(!made.remount);
+        accept(&changed, "remount,ro");
+        ck_assert(changed.remount);
+        ck_assert_uint_eq(changed.mount->len, 1);
 }
 END_TEST
 
@@ -421,7 +474,7 @@ END_TEST
 START_TEST(help_names_all_options) {
         static const char *const names[] = { "-f",    "-d",    "--debug", "--help", "--version", "size=", "nr_regions=",
                                              "huge=", "mode=", "noswap",  "mpol=",  "uid=",      "gid=",  "pool=",
-                                             "passthrough=", "io_uring" };
+                                             "passthrough=", "io_uring", "remount", "unlisted", "attr_timeout=" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
                 ck_assert_msg(strstr(options_help(), names[i]), "%s is not in the help", names[i]);
@@ -472,6 +525,8 @@ int main(void) {
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, mountpoint_is_made_absolute);
         tcase_add_test(tcase, source_may_come_first);
+        tcase_add_test(tcase, fsname_counts_more_than_the_source);
+        tcase_add_test(tcase, remount_is_noted);
         tcase_add_test(tcase, bad_mountpoints_are_refused);
         tcase_add_test(tcase, no_path_is_looked_at_again);
         return unit_main(suite);

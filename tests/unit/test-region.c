@@ -130,9 +130,13 @@ START_TEST(setid_bits_are_dropped) {
 
         ck_assert_int_eq(fchmod(file, setid_cases[_i].before), 0);
         ck_assert_uint_eq(mode_of(file), setid_cases[_i].before);
-        ck_assert_int_eq(region_drop_setid(fd), 0);
+        ck_assert_int_eq(region_drop_setid(fd, false), 0);
         ck_assert_uint_eq(mode_of(file), setid_cases[_i].after);
         ck_assert_int_eq(length_of(file), 13);
+        /* A stranger to the group takes its bit off whether it may execute or not. */
+        ck_assert_int_eq(fchmod(file, setid_cases[_i].before), 0);
+        ck_assert_int_eq(region_drop_setid(fd, true), 0);
+        ck_assert_uint_eq(mode_of(file), setid_cases[_i].before & ~06000);
 }
 END_TEST
 
@@ -140,10 +144,10 @@ START_TEST(setid_errors_are_passed_on) {
         auto_descriptor file = unit_create(directory, "region", 13);
         auto_descriptor fd = open_path("region");
 
-        ck_assert_int_eq(region_drop_setid(-1), -EBADF);
+        ck_assert_int_eq(region_drop_setid(-1, false), -EBADF);
         ck_assert_int_eq(fchmod(file, 04755), 0);
         unit_become_user();
-        ck_assert_int_eq(region_drop_setid(fd), -EPERM);
+        ck_assert_int_eq(region_drop_setid(fd, false), -EPERM);
         ck_assert_uint_eq(mode_of(file), 04755);
 }
 END_TEST
