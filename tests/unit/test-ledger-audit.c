@@ -268,6 +268,7 @@ START_TEST(values_of_a_node_are_put_right) {
         ledger_node(ledger, 2)->lookups = 0;
         /* Another's. */
         ledger_node(ledger, 2)->backing_id = ledger_node(ledger, 3)->backing_id = 5;
+        ledger_node(ledger, 2)->handles = ledger_node(ledger, 3)->handles = 1;
         ck_assert_uint_eq(nodes_left(values), REGIONS);
         ck_assert_uint_eq(slot->writers, 2);
         ck_assert_uint_eq(slot->state, LEDGER_NODE_STATES);
