@@ -3,6 +3,7 @@
 #include "mounts.h"
 #include "object.h"
 #include "pool-status.h"
+#include "probe.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -16,7 +17,7 @@ static const Usage usage = {
                    "  regionctl status --json /run/regions |\n"
                    "    python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"regions\"])'\n"
                    "\n"
-                   "Exit status 1 if a mount does not answer, as one whose server was killed.\n",
+                   "Exit status 1 if a mount does not answer within 5 seconds, or nobody serves it.\n",
 };
 
 static void print_status(const Mount *mount, const PoolStatus *pool) {
@@ -58,8 +59,17 @@ static void print_object(ObjectArray *array, const Mount *mount, const PoolStatu
         object_array_print(array, builder);
 }
 
+/* All of what is asked of a mount. */
+static void ask(const char *path) {
+        g_auto(Mount) mount = MOUNT_INIT;
+        PoolStatus pool;
+
+        if (!mounts_refuse(path) && mount_find(&mount, path) == STATUS_DONE)
+                pool_status_read(&pool, &mount);
+}
+
 /* data: the array for JSON, or NULL. */
-static Status tell(const char *path, void *data) {
+static Status tell_answering(const char *path, void *data) {
         g_auto(Mount) mount = MOUNT_INIT;
         Status status = mount_find(&mount, path);
         PoolStatus pool;
@@ -77,8 +87,13 @@ static Status tell(const char *path, void *data) {
         return STATUS_DONE;
 }
 
+static Status tell(const char *path, void *data) {
+        return probe(path, ask) ? tell_answering(path, data) : STATUS_FAILED;
+}
+
 /* Of the mounts that there are, those that are someone else's are no failure. */
 static Status tell_all(ObjectArray *array) {
+        Status status = STATUS_DONE, of_rest;
         g_autoptr(GPtrArray) usable = g_ptr_array_new();
         g_autoptr(GPtrArray) mounts = NULL;
         g_autoptr(GError) error = NULL;
@@ -89,7 +104,9 @@ static Status tell_all(ObjectArray *array) {
         for (guint i = 0; i < mounts->len; i++) {
                 const char *path = mounts->pdata[i];
 
-                if (mounts_refuse(path))
+                if (!probe(path, ask))
+                        status = STATUS_FAILED;
+                else if (mounts_refuse(path))
                         complain(STATUS_DONE, "%s is left out: only the user who mounted it may use it", path);
                 else
                         g_ptr_array_add(usable, mounts->pdata[i]);
@@ -97,7 +114,8 @@ static Status tell_all(ObjectArray *array) {
         if (mounts->len == 0 && !array)
                 complain(STATUS_DONE, "there is no regionfs mount");
         g_ptr_array_add(usable, NULL);
-        return arguments_each((char **)usable->pdata, tell, array);
+        of_rest = arguments_each((char **)usable->pdata, tell_answering, array);
+        return status == STATUS_DONE ? of_rest : status;
 }
 
 int verb_status(char **arguments) {

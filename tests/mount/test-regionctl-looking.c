@@ -1,5 +1,5 @@
-/* regionctl ls, stat and status: what people and scripts see of regions, and of who has them. */
-#include "fixture.h"
+/* regionctl ls and stat: what people and scripts see of regions, and of who has them. */
+#include "regionctl-says.h"
 
 #include <regionfs/regionfs.h>
 #include <signal.h>
@@ -11,10 +11,6 @@
 
 #define PAGE 4096
 
-static void check_says(const char *said, const char *text) {
-        ck_assert_msg(strstr(said, text), "\"%s\" is not in: %s", text, said);
-}
-
 /* What regionctl says to the arguments must be this. */
 static void check_command(int status, const char *expected, const char *arguments) {
         g_autofree char *said = NULL;
@@ -22,20 +18,6 @@ static void check_command(int status, const char *expected, const char *argument
 
         ck_assert_msg(got == status, "regionctl %s: status %d: %s", arguments, got, said);
         ck_assert_str_eq(said, expected);
-}
-
-/* The JSON that regionctl prints to the arguments, as x, must make Python's expression true. */
-static void check_json(const char *arguments, const char *expression) {
-        g_autofree char *said = NULL;
-        int status = run_command(&said,
-                                 "cd %s && $REGIONCTL %s --json >%s/json && python3 -c 'import json, sys, os, base64, time\n"
-                                 "x = json.load(open(sys.argv[1], encoding=\"utf-8\"))\n"
-                                 "assert %s, x' %s/json",
-                                 fixture_mountpoint(), arguments, fixture_directory(), expression, fixture_directory());
-        g_autofree char *path = g_build_filename(fixture_directory(), "json", NULL);
-
-        unlink(path);
-        ck_assert_msg(status == 0, "%s of %s: %s", expression, arguments, said);
 }
 
 START_TEST(ls_of_an_empty_directory) {
@@ -446,65 +428,8 @@ START_TEST(stat_tells_people) {
 }
 END_TEST
 
-START_TEST(status_tells_of_mounts) {
-        g_autofree char *said = NULL, *expression = NULL;
-
-        must_write(in_mount("a"), "data");
-        must(mkdir(in_mount("d"), 0755));
-        expression = g_strdup_printf("len(x) == 1 and x[0][\"mount\"] == os.path.realpath(\".\") and x[0][\"regions\"] == 1 and "
-                                     "x[0][\"server_pid\"] == %d and x[0][\"passthrough\"] is %s and "
-                                     "x[0][\"version\"] == \"%s\" and x[0][\"pool_size\"] > x[0][\"pool_used\"] and "
-                                     "x[0][\"files_limit\"] > 0 and x[0][\"channel\"] == os.minor(os.stat(\".\").st_dev)",
-                                     fixture_server(), fixture_mode() == MODE_PASSTHROUGH ? "True" : "False", REGIONFS_VERSION);
-        check_json("status .", expression);
-        check_json("status d", expression);
-        ck_assert_int_eq(run_command(&said, "$REGIONCTL status %s/d/", fixture_mountpoint()), 0);
-        check_says(said, fixture_mountpoint());
-        check_says(said, "\n  regions    1; ");
-        g_clear_pointer(&said, g_free);
-        run_command(&said, "$REGIONCTL status");
-        check_says(said, fixture_mountpoint());
-}
-END_TEST
-
-/* A mount that does not answer is said, and the others are told. */
-START_TEST(status_of_a_dead_mount) {
-        g_autofree char *said = NULL;
-        g_autofree char *dead = g_build_filename(fixture_directory(), "dead", NULL);
-        g_autofree char *server = NULL;
-        pid_t daemon;
-
-        must(mkdir(dead, 0755));
-        daemon = fork();
-        if (daemon == 0) {
-                execl(fixture_program(), fixture_program(), "-f", dead, NULL);
-                _exit(127);
-        }
-        for (int i = 0; i < 2000 && run_command(NULL, "$REGIONCTL status %s", dead) != 0; i++)
-                g_usleep(5000);
-        server = must_get(dead, "user.regionfs.server_pid");
-        /* What takes a user's dead mount away, before all. */
-        run_command(NULL, "for p in /proc/[0-9]*; do (grep -q '^regionfs-umount$' $p/comm && grep -q '%s' $p/cmdline &&"
-                    " kill -KILL ${p#/proc/}) 2>/dev/null; done", dead);
-        /* The keeper first, which would put another server in the place of the dead one. */
-        must(kill(daemon, SIGKILL));
-        must(waitpid(daemon, NULL, 0));
-        must(kill(atoi(server), SIGKILL));
-        for (int i = 0; i < 2000 && access(dead, F_OK) == 0; i++)
-                g_usleep(5000);
-        ck_assert_int_eq(run_command(&said, "$REGIONCTL status %s %s", dead, fixture_mountpoint()), 1);
-        check_says(said, "no regionfs serves the mount any more: umount it");
-        check_says(said, "\n  server     regionfs");
-        g_clear_pointer(&said, g_free);
-        ck_assert_int_eq(run_command(&said, "$REGIONCTL ls %s/a", dead), 1);
-        check_says(said, "no regionfs serves the mount any more: umount it");
-        ck_assert_int_eq(run_command(NULL, "umount -l %s || fusermount3 -u -z %s", dead, dead), 0);
-        must(rmdir(dead));
-}
-END_TEST
-
 static void add(Suite *suite) {
-        TCase *ls = add_case(suite, "ls"), *stat_case = add_case(suite, "stat"), *status = add_case(suite, "status");
+        TCase *ls = add_case(suite, "ls"), *stat_case = add_case(suite, "stat");
         TCase *picture = tcase_create("picture");
 
         tcase_add_test(ls, ls_of_an_empty_directory);
@@ -527,8 +452,6 @@ static void add(Suite *suite) {
         tcase_add_checked_fixture(picture, begin_without_huge_pages, fixture_unmount);
         tcase_add_test(picture, stat_draws_what_has_memory);
         suite_add_tcase(suite, picture);
-        tcase_add_test(status, status_tells_of_mounts);
-        tcase_add_test(status, status_of_a_dead_mount);
 }
 
 int main(int argc, char **argv) {
