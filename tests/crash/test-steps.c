@@ -92,7 +92,9 @@ static char *learn(const Case *what, unsigned *steps) {
         begin(&trial, what);
         before = snapshot_take();
         end(&trial);
-        try(what, TRACER_NEVER, &trace, &trial);
+        /* What happens behind the client's back may come too late to be seen. */
+        for (int tries = 1; !try(what, TRACER_NEVER, &trace, &trial) && trace.steps == 0 && tries < TRIES; tries++)
+                end(&trial);
         ck_assert_msg(trace.steps > 0, "%s: the server has nothing to do with it", what->name);
         after = look(&trial);
         ck_assert_msg(what->needs & KEEPS_ALL || !g_str_equal(before, after), "%s changes nothing", what->name);
