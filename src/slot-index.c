@@ -9,8 +9,8 @@ typedef struct Entry {
 } Entry;
 
 /*
- * An entry is at the place that the first bits of its hash say, or behind it, with no free place in between. The last place
- * is followed by the first.
+ * An entry is at the place that the first bits of its hash say, or behind it, with no free place in between. The last
+ * place is followed by the first.
  */
 struct SlotIndex {
         Entry *entries; /* 1 << bits of them */
