@@ -72,8 +72,16 @@ static bool add(Listing *listing, const DirectoryEntry *found, const struct fuse
         return true;
 }
 
+/*
+ * The kernel asks for the beginning of a directory with the nodes of all entries, before it can know that its reader wants
+ * more than names. It goes on asking so where that one looks at a first few.
+ */
+#define FIRST_LOOKUPS 16
+
 /* Fills the reply from position on; 0 or -errno if not even one entry could be read. */
 static int fill(Listing *listing, uint64_t position) {
+        guint most = position == 0 ? FIRST_LOOKUPS : LEDGER_LOOKUPS;
+
         for (;;) {
                 struct fuse_entry_param entry;
                 DirectoryEntry found;
@@ -82,7 +90,7 @@ static int fill(Listing *listing, uint64_t position) {
                 if (result <= 0)
                         return listing->used ? 0 : result;
                 /* The rest comes with the next request. */
-                if (listing->lookups->len == LEDGER_LOOKUPS)
+                if (listing->lookups->len == most)
                         return 0;
                 if (describe(listing, &found, &entry) == 0) {
                         if (!add(listing, &found, &entry)) {

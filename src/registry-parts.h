@@ -81,7 +81,7 @@ Node *registry_idle_surplus(Registry *registry);
 void registry_add_root(Registry *registry, PoolRef *root);
 
 /*
- * Finds again the nodes of a dead server, in a registry that has none yet. root: as of registry_new(). Adds to unneeded the ids
- * of those that only that server has held.
+ * Finds again the nodes of a dead server, in a registry that has none yet. root: as of registry_new(). Adds to unneeded
+ * the ids (uint64_t) of those that only that server has held.
  */
 void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded);

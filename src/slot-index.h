@@ -4,8 +4,8 @@
  * Finds slots of the ledger by what they hold: numbers by hashes. Knows nothing of what is in a slot, and may give out
  * one that has but the same hash: whoever asks compares.
  *
- * In the server's own memory: the next server would have to check what was left to it, and makes another one as soon. One
- * block, eight bytes an entry, which lie in the order of their hashes: so that to grow takes one walk through it.
+ * In the server's own memory: the next server would have to check what was left to it, and makes another one as soon.
+ * One block, eight bytes an entry, which lie in the order of their hashes: so that to grow takes one walk through it.
  */
 
 #include <glib.h>
