@@ -174,6 +174,9 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
         registry_lock(registry);
         node = request->handle ? registry_node(registry, request->handle) : NULL;
         if (node && node->kept->handles > 0) {
+                /* The request may be about to take away what it has made. */
+                if (node->kept->handles == 1)
+                        node_set_state(registry->ledger, node, LEDGER_NODE_STALE, true);
                 remove_handle(registry, node, request->writes, &release, &retired);
                 /* Others may have used it since. */
                 if (node->kept->handles == 0)

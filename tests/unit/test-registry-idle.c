@@ -156,6 +156,19 @@ START_TEST(what_a_request_takes_away_is_noted_with_it) {
 }
 END_TEST
 
+START_TEST(one_that_is_taken_back_leaves_none) {
+        uint64_t id = make_idle(1, 7);
+        LedgerRequest *request = ledger_request(ledger, 0);
+
+        ledger_set_current(ledger, request);
+        ck_assert_int_eq(add_handle(id), 7);
+        registry_handle_taken_back(registry, request);
+        ck_assert_uint_eq(request->backing, 7);
+        ledger_set_current(ledger, NULL);
+        ck_assert_int_eq(add_handle(id), 0);
+}
+END_TEST
+
 START_TEST(rules_are_certain_until_they_are_doubted) {
         const RegionPolicy sealed = { .sealed = true };
         uint64_t id = look_up(1);
@@ -186,6 +199,7 @@ int main(void) {
         tcase_add_test(tests, the_node_stays_known_meanwhile);
         tcase_add_test(tests, the_next_server_has_it_too);
         tcase_add_test(tests, what_a_request_takes_away_is_noted_with_it);
+        tcase_add_test(tests, one_that_is_taken_back_leaves_none);
         tcase_add_test(tests, rules_are_certain_until_they_are_doubted);
         return unit_main(suite);
 }
