@@ -201,7 +201,7 @@ void registry_doubt_policy(Registry *registry, uint64_t id) {
         registry_lock(registry);
         node = registry_node(registry, id);
         if (node)
-                node_doubt_policy(registry->ledger, node);
+                node->certain = false;
         registry_unlock(registry);
 }
 
@@ -211,7 +211,7 @@ bool registry_knows_policy(Registry *registry, uint64_t id, RegionPolicy *policy
 
         registry_lock(registry);
         node = registry_node(registry, id);
-        known = node && node_policy_is_certain(node);
+        known = node && node->certain;
         if (known)
                 *policy = node_policy(node);
         registry_unlock(registry);

@@ -265,6 +265,13 @@ START_TEST(rules_are_certain_until_they_are_doubted) {
         ck_assert(!registry_knows_policy(registry, id, &policy));
         ck_assert(registry_policy(registry, id).sealed);
         ck_assert(!registry_knows_policy(registry, 4711, &policy));
+        registry_note_policy(registry, id, &sealed, true);
+        /* What a dead server has left is not taken for granted. */
+        registry_free(registry);
+        ledger_node(ledger, 1)->policy = UINT64_MAX;
+        registry = registry_new(ledger, NULL, false);
+        ck_assert_uint_eq(ledger_node(ledger, 1)->id, id);
+        ck_assert(!registry_knows_policy(registry, id, &policy));
 }
 END_TEST
 
