@@ -158,7 +158,7 @@ static int write_rule(const Query *query, const Rule *rule) {
         /* First: should we die, nobody is to end it before the request comes again. */
         if (rule->lifetime == REGION_HANDLES)
                 registry_await_use(target->registry, target->id);
-        /* Should we die between the two, the next server reads it. */
+        /* If that fails, it is read again. */
         registry_doubt_policy(target->registry, target->id);
         result = region_write_policy(target->fd, &policy);
         if (result < 0)

@@ -229,10 +229,11 @@ static void settle_loss(Found *lost, const Operations *operations) {
         if (lost->fd < 0 || fstatat(lost->fd, "", &now, AT_EMPTY_PATH) < 0)
                 return;
         last = now.st_nlink <= (S_ISDIR(now.st_mode) ? 1 : 0);
-        if (last && S_ISREG(now.st_mode))
-                operations_lose_backing(operations, registry_find(operations->registry, &lost->ref));
         if (last || !operations->pool->by_handle)
                 registry_unlinked(operations->registry, &lost->ref, &lost->fd);
+        /* Afterwards: a handle that ends meanwhile leaves nothing any more. */
+        if (last && S_ISREG(now.st_mode))
+                operations_lose_backing(operations, registry_find(operations->registry, &lost->ref));
         if (last && S_ISREG(now.st_mode))
                 registry_region_gone(operations->registry, &lost->ref);
 }

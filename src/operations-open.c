@@ -180,14 +180,31 @@ static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct sta
 
 /*
  * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would stand
- * in the way of a seal all the time, so the file is registered by its path, and not opened otherwise.
+ * in the way of a seal all the time, so the file is registered by its path, and not opened otherwise: where nobody else can
+ * put another file in its place before it is opened, whose contents the client may have no right to. What cannot be opened
+ * is not left behind. As openat(2).
  */
 static int make_and_open(const Operations *operations, int directory, const char *name, mode_t mode, int flags) {
-        if (!operations->passthrough)
-                return openat(directory, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (mknodat(directory, name, S_IFREG | (mode & 07777), 0) < 0)
+        bool shared = operations->pool->kind == POOL_DIRECTORY;
+        auto_descriptor made = -1;
+        char path[DESCRIPTOR_PATH_MAX];
+        int fd, code;
+
+        if (!operations->passthrough || shared) {
+                made = openat(directory, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+                if (made < 0 || !operations->passthrough)
+                        return descriptor_steal(&made);
+        } else if (mknodat(directory, name, S_IFREG | (mode & 07777), 0) < 0) {
                 return -1;
-        return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        }
+        fd = shared ? open(descriptor_path(made, path), O_PATH | O_CLOEXEC) :
+                      openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+                return fd;
+        code = errno;
+        unlinkat(directory, name, 0);
+        errno = code;
+        return -1;
 }
 
 /*

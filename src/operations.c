@@ -93,9 +93,13 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, c
         entry->attr_timeout = 0;
 }
 
-/* Of directories, which most requests go through, a descriptor is kept; there are never many with low numbers. */
+/*
+ * Of directories, which most requests go through, a descriptor is kept; there are never many with low numbers. Where the limit
+ * is low, most of those that handles may have are left to them.
+ */
 static void keep_descriptor(PoolRef *ref, int fd, const struct stat *st) {
-        if (S_ISDIR(st->st_mode) && ref->fd < 0 && pool_pin(ref, fd) == 0 && ref->fd >= KEPT_BELOW)
+        if (S_ISDIR(st->st_mode) && ref->fd < 0 && pool_pin(ref, fd) == 0 &&
+            (ref->fd >= KEPT_BELOW || descriptor_may_be_kept(2 * ref->fd, DESCRIPTOR_OF_HANDLE) < 0))
                 descriptor_clear(&ref->fd);
 }
 

@@ -58,8 +58,25 @@ int registry_lose_backing(Registry *registry, uint64_t id) {
                 if (request)
                         registry_set(registry, &request->backing, backing_id);
                 retired = registry_retire(registry, node);
-        } else if (node && node->kept->backing_id) {
+        } else if (node && node->kept->handles) {
+                /* It may be getting one just now, registered by what was before. */
                 node_set_state(registry->ledger, node, LEDGER_NODE_STALE, true);
+        }
+        registry_unlock(registry);
+        registry_free_retired(retired);
+        return backing_id;
+}
+
+int registry_end_backings(Registry *registry) {
+        Node *node, *retired = NULL;
+        int backing_id = 0;
+
+        registry_lock(registry);
+        registry->idle_most = 0;
+        node = registry_idle_surplus(registry);
+        if (node) {
+                backing_id = registry_idle_lose(registry, node);
+                retired = registry_retire(registry, node);
         }
         registry_unlock(registry);
         registry_free_retired(retired);

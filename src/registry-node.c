@@ -5,7 +5,7 @@
 
 G_STATIC_ASSERT(POOL_HANDLE_MAX == sizeof(((LedgerNode *)NULL)->handle));
 
-enum { POLICY_HANDLES = 1, POLICY_COMMITTED = 2, POLICY_SEALED = 4, POLICY_CERTAIN = 8 };
+enum { POLICY_HANDLES = 1, POLICY_COMMITTED = 2, POLICY_SEALED = 4 };
 
 enum { SOURCE_READ_ONLY = 1, SOURCE_WRITABLE, SOURCE_LOST };
 
@@ -100,19 +100,12 @@ RegionPolicy node_policy(const Node *node) {
         };
 }
 
-void node_set_policy(Ledger *ledger, const Node *node, const RegionPolicy *policy, bool certain) {
+void node_set_policy(Ledger *ledger, Node *node, const RegionPolicy *policy, bool certain) {
         ledger_set(ledger, &node->kept->policy,
                    (policy->lifetime == REGION_HANDLES ? POLICY_HANDLES : 0) |
                            (policy->allocation == REGION_COMMITTED ? POLICY_COMMITTED : 0) |
-                           (policy->sealed ? POLICY_SEALED : 0) | (certain ? POLICY_CERTAIN : 0));
-}
-
-bool node_policy_is_certain(const Node *node) {
-        return node->kept->policy & POLICY_CERTAIN;
-}
-
-void node_doubt_policy(Ledger *ledger, const Node *node) {
-        ledger_set(ledger, &node->kept->policy, node->kept->policy & ~(uint64_t)POLICY_CERTAIN);
+                           (policy->sealed ? POLICY_SEALED : 0));
+        node->certain = certain;
 }
 
 void node_set_source(Ledger *ledger, Node *node, Source *source) {

@@ -20,6 +20,7 @@ struct Node {
         Source *source;   /* owned, or NULL */
         gint64 told;      /* when a client was last told of it: monotonic, microseconds; 0: not yet */
         bool excluded;    /* someone has it to themselves */
+        bool certain;     /* the policy is as the pool keeps it; each server reads it there once */
         bool is_idle;     /* it has a backing id and no handle, and a hold for that: see registry-idle.c */
         GList idle;       /* then its place among those */
 };
@@ -46,10 +47,7 @@ void node_set_state(Ledger *ledger, const Node *node, uint64_t state, bool on);
 
 RegionPolicy node_policy(const Node *node);
 
-/* certain: as the pool keeps it, until node_doubt_policy(). */
-void node_set_policy(Ledger *ledger, const Node *node, const RegionPolicy *policy, bool certain);
-bool node_policy_is_certain(const Node *node);
-void node_doubt_policy(Ledger *ledger, const Node *node);
+void node_set_policy(Ledger *ledger, Node *node, const RegionPolicy *policy, bool certain);
 
 /* Takes over source, of a node that has none. */
 void node_set_source(Ledger *ledger, Node *node, Source *source);

@@ -119,29 +119,25 @@ void registry_backing_closed(Registry *registry) {
 }
 
 /* What becomes of the backing id when the last handle is gone: the one to be closed, which may be another one's, or 0. */
-static int settle_backing(Registry *registry, Node *node, Node **retired) {
-        int backing_id;
-        Node *surplus;
-
+static int settle_backing(Registry *registry, Node *node, Node **surplus) {
         if (!registry_idle_may(registry, node))
                 return registry_idle_lose(registry, node);
         registry_idle_add(registry, node);
-        surplus = registry_idle_surplus(registry);
-        if (!surplus)
-                return 0;
-        backing_id = registry_idle_lose(registry, surplus);
-        *retired = registry_retire(registry, surplus);
-        return backing_id;
+        *surplus = registry_idle_surplus(registry);
+        return *surplus ? registry_idle_lose(registry, *surplus) : 0;
 }
 
-/* The node has lost a handle; the lock is held. *retired: as of registry_retire(). */
-static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release, Node **retired) {
+/*
+ * The node has lost a handle; the lock is held. *surplus: a node that may have to be retired, once all that belongs to the
+ * change is set, as that settles it; or as it was. NULL: the node's backing id is not kept.
+ */
+static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release, Node **surplus) {
         registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));
         registry_set(registry, &node->kept->handles, node->kept->handles - 1);
         if (node->kept->handles > 0)
                 return;
         *release = (RegistryRelease){ 0, true, node_is(node, LEDGER_NODE_USED), node_policy(node) };
-        release->backing_id = settle_backing(registry, node, retired);
+        release->backing_id = surplus ? settle_backing(registry, node, surplus) : registry_idle_lose(registry, node);
         /* An open that was refused is no use that a region could end with. */
         node_set_state(registry->ledger, node, LEDGER_NODE_RELEASED,
                        release->used && release->policy.lifetime == REGION_HANDLES);
@@ -149,7 +145,7 @@ static void remove_handle(Registry *registry, Node *node, bool writes, RegistryR
 
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release) {
         LedgerRequest *request = ledger_current(registry->ledger);
-        Node *node, *retired = NULL;
+        Node *node, *surplus = NULL, *retired = NULL;
         int result = -ESTALE;
 
         *release = (RegistryRelease){ 0 };
@@ -158,8 +154,9 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
         if (has_released(request, id, node, release)) {
                 result = 0;
         } else if (node && node->kept->handles > 0) {
-                remove_handle(registry, node, writes, release, &retired);
+                remove_handle(registry, node, writes, release, &surplus);
                 note_release(registry, request, id, release);
+                retired = surplus ? registry_retire(registry, surplus) : NULL;
                 result = 0;
         }
         registry_unlock(registry);
@@ -169,15 +166,13 @@ int registry_handle_removed(Registry *registry, uint64_t id, bool writes, Regist
 
 void registry_handle_taken_back(Registry *registry, const LedgerRequest *request) {
         RegistryRelease release = { 0 };
-        Node *node, *retired = NULL;
+        Node *node;
 
         registry_lock(registry);
         node = request->handle ? registry_node(registry, request->handle) : NULL;
         if (node && node->kept->handles > 0) {
-                /* The request may be about to take away what it has made. */
-                if (node->kept->handles == 1)
-                        node_set_state(registry->ledger, node, LEDGER_NODE_STALE, true);
-                remove_handle(registry, node, request->writes, &release, &retired);
+                /* What the request has made is about to be taken away. */
+                remove_handle(registry, node, request->writes, &release, NULL);
                 /* Others may have used it since. */
                 if (node->kept->handles == 0)
                         registry_set(registry, &node->kept->state,
@@ -185,7 +180,6 @@ void registry_handle_taken_back(Registry *registry, const LedgerRequest *request
                 note_release(registry, ledger_current(registry->ledger), node->id, &release);
         }
         registry_unlock(registry);
-        registry_free_retired(retired);
 }
 
 void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy, bool certain) {
@@ -207,7 +201,7 @@ void registry_doubt_policy(Registry *registry, uint64_t id) {
         registry_lock(registry);
         node = registry_node(registry, id);
         if (node)
-                node_doubt_policy(registry->ledger, node);
+                node->certain = false;
         registry_unlock(registry);
 }
 
@@ -217,7 +211,7 @@ bool registry_knows_policy(Registry *registry, uint64_t id, RegionPolicy *policy
 
         registry_lock(registry);
         node = registry_node(registry, id);
-        known = node && node_policy_is_certain(node);
+        known = node && node->certain;
         if (known)
                 *policy = node_policy(node);
         registry_unlock(registry);

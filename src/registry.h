@@ -128,6 +128,9 @@ void registry_backing_closed(Registry *registry);
 /* Regions may keep their backing id when they have lost their last handle: so many of them. Without this call, none. */
 void registry_keep_backings(Registry *registry, unsigned most);
 
+/* From now on none keep theirs. One that a region has kept, for the caller to be closed: to be called until there is none, 0. */
+int registry_end_backings(Registry *registry);
+
 /*
  * Has a region not keep its backing id, now or when it loses its last handle. One that is to be closed by the caller, or 0; it
  * is noted with the request in hand.

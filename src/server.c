@@ -1,5 +1,6 @@
 #include "server-parts.h"
 
+#include "backing.h"
 #include "channel.h"
 #include "descriptor.h"
 #include "guard.h"
@@ -290,6 +291,14 @@ static void run(Server *server) {
         write_back(server);
 }
 
+/* A client that still is in the mount keeps the connection, which would keep the pool by what is registered. */
+static void end_backings(const Server *server) {
+        int backing_id;
+
+        while ((backing_id = registry_end_backings(server->registry)) > 0)
+                backing_close(fuse_session_fd(server->session), backing_id);
+}
+
 static void server_free(Server *server) {
         if (!server)
                 return;
@@ -309,6 +318,8 @@ static void server_free(Server *server) {
                 server_rings_stop(server->session);
         lifetimes_free(server->lifetimes);
         refresher_free(server->refresher);
+        if (server->session && ledger_header(server->place->ledger)->ending)
+                end_backings(server);
         /* The descriptor first: the kernel would wait for answers that nobody gives any more. */
         if (server->session)
                 fuse_session_destroy(server->session);

@@ -180,12 +180,70 @@ START_TEST(another_file_at_the_path_is_not_taken) {
 }
 END_TEST
 
+/* More than it takes for one to be in time. */
+#define SWAPS 5000
+
+/* Puts another file in the place of each region, as soon as it is there. */
+typedef struct Swapper {
+        const char *pool;
+        gint number; /* atomic: of the region that is being made; negative: the end */
+} Swapper;
+
+static gpointer swap(gpointer data) {
+        Swapper *swapper = data;
+        char made[PATH_MAX], other[PATH_MAX];
+        int number;
+
+        while ((number = g_atomic_int_get(&swapper->number)) >= 0) {
+                g_snprintf(made, sizeof(made), "%s/made-%d", swapper->pool, number);
+                g_snprintf(other, sizeof(other), "%s/other-%d", swapper->pool, number);
+                while (g_atomic_int_get(&swapper->number) == number &&
+                       renameat2(AT_FDCWD, made, AT_FDCWD, other, RENAME_EXCHANGE) < 0)
+                        ;
+                while (g_atomic_int_get(&swapper->number) == number)
+                        ;
+        }
+        return NULL;
+}
+
+/* Nobody has checked the client's rights to what someone else has put there. */
+START_TEST(who_makes_a_region_opens_that_one) {
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL), *option = g_strdup_printf("pool=%s", pool);
+        Swapper swapper = { .pool = pool };
+        g_autoptr(GThread) thread = NULL;
+        char name[32], byte;
+        int fd;
+
+        for (int i = 0; i < SWAPS; i++) {
+                g_autofree char *other = g_strdup_printf("%s/other-%d", pool, i);
+
+                must_write(other, "secret");
+        }
+        fixture_mount(option);
+        thread = g_thread_new("swapper", swap, &swapper);
+        for (int i = 0; i < SWAPS; i++) {
+                g_atomic_int_set(&swapper.number, i);
+                g_snprintf(name, sizeof(name), "made-%d", i);
+                fd = open(in_mount(name), O_RDWR | O_CREAT | O_EXCL, 0600);
+                if (fd < 0)
+                        continue;
+                ck_assert_int_eq(pread(fd, &byte, 1, 0), 0);
+                must(close(fd));
+        }
+        g_atomic_int_set(&swapper.number, -1);
+        g_thread_join(g_steal_pointer(&thread));
+        fixture_unmount();
+        remove_tree(pool);
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = tcase_create("pools");
 
         tcase_add_test(tests, a_directory_pool_is_there_again);
         tcase_add_test(tests, a_pool_belongs_to_one_daemon);
         tcase_add_test(tests, a_newer_pool_is_left_alone);
+        tcase_add_test(tests, who_makes_a_region_opens_that_one);
         tcase_add_test(tests, another_file_at_the_path_is_not_taken);
         add_test_if(tests, who_reaches_the_pool_does_not_get_the_daemons_rights, geteuid() == 0, "needs root");
         suite_add_tcase(suite, tests);
