@@ -77,7 +77,9 @@ double *measurement_run(const Operation *const *chosen, size_t n_chosen, Place *
         for (unsigned round = 0; round <= rounds; round++) {
                 for (size_t row = 0; row < n_chosen; row++) {
                         for (size_t i = 0; i < n_places; i++) {
-                                /* Nobody is always first, or always after the same one: caches are as that left them. */
+                                /*
+                                 * Nobody is always first, or always after the same one: caches are as that left them.
+                                 */
                                 size_t step = round % 2 ? n_places - 1 - i : i;
                                 size_t column = (step + round) % n_places;
                                 size_t cell = row * n_places + column;

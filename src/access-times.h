@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * When reading sets a time of last access. With passthrough the kernel reads from the pool's file, by the rules of the pool's
- * own mount: so that has to have those of ours.
+ * When reading sets a time of last access. With passthrough the kernel reads from the pool's file, by the rules of the
+ * pool's own mount: so that has to have those of ours.
  *
  * Flags here are MOUNT_ATTR_NOATIME, MOUNT_ATTR_STRICTATIME or neither (relatime), and MOUNT_ATTR_NODIRATIME.
  */

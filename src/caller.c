@@ -127,8 +127,8 @@ static bool may_be_sealed(int file) {
 }
 
 /*
- * Whether the file system may ask others, us among them, before it answers: to be found out without asking it, by what the
- * caller's mounts say of its device. One that is mounted nowhere is not known.
+ * Whether the file system may ask others, us among them, before it answers: to be found out without asking it, by what
+ * the caller's mounts say of its device. One that is mounted nowhere is not known.
  */
 bool caller_file_is_served(const Caller *caller, dev_t device) {
         g_autofree char *path = g_strdup_printf("/proc/%d/mountinfo", caller->thread);

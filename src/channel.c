@@ -179,8 +179,8 @@ static bool run_helper(char **arguments, char **environment, char **said) {
 }
 
 /*
- * Whether somebody has the channel, who may be none of those that the unmounter has waited for. Asks the server: it is for a
- * process that nobody waits for. What is not answered is waited for, at most until the channel is closed.
+ * Whether somebody has the channel, who may be none of those that the unmounter has waited for. Asks the server: it is
+ * for a process that nobody waits for. What is not answered is waited for, at most until the channel is closed.
  */
 static bool is_served(const char *mountpoint) {
         struct statx st;
@@ -323,8 +323,8 @@ void channel_close(Channel *channel) {
 }
 
 /*
- * Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. type is looked for in what
- * it says of it besides, or NULL.
+ * Where mountinfo has the mount, or another one that has got its number since; to be freed, or NULL. type is looked for
+ * in what it says of it besides, or NULL.
  */
 static char *look_up_mount(const Channel *channel, const char *type) {
         g_autofree char *id = g_strdup_printf("%" G_GUINT64_FORMAT, channel->mount_id), *mounts = NULL;
@@ -385,8 +385,8 @@ void channel_unmount(const Channel *channel) {
 }
 
 /*
- * As a rule the unmounter of the daemon that has died is about to. Both at once would take away what is mounted there next, as
- * fusermount3 goes by the path.
+ * As a rule the unmounter of the daemon that has died is about to. Both at once would take away what is mounted there
+ * next, as fusermount3 goes by the path.
  */
 static char *unmount_dead_as_user(const Channel *dead) {
         for (int waited = 0; waited < DEAD_PATIENCE && leads_to_mount(dead, dead->mountpoint); waited += DEAD_STEP)

@@ -27,13 +27,16 @@ typedef struct Channel {
 Channel *channel_new(const char *mountpoint, const GPtrArray *options, GError **error);
 
 /*
- * Another descriptor of the same channel, which the caller owns: -1 with errno. All of them have to be closed before the
- * mount is taken away, the channel's own by channel_close().
+ * Another descriptor of the same channel, which the caller owns: -1 with errno. All of them have to be closed before
+ * the mount is taken away, the channel's own by channel_close().
  */
 int channel_duplicate(const Channel *channel);
 void channel_close(Channel *channel);
 
-/* Where the mount is now, as directories above it may have been moved; to be freed. NULL: it has gone. No request is made. */
+/*
+ * Where the mount is now, as directories above it may have been moved; to be freed. NULL: it has gone. No request is
+ * made.
+ */
 char *channel_find(const Channel *channel);
 
 /* Whether it is there, be it covered by another one. No request is made. */
@@ -43,15 +46,16 @@ bool channel_is_mounted(const Channel *channel);
 void channel_unmount(const Channel *channel);
 
 /*
- * Root's: ends the connection, whoever holds its descriptors, so that clients that wait for an answer get an error; and puts
- * a new one in its place, with the same options, without a moment in which nothing is mounted there. Takes over channel. NULL
- * with error, where something else is mounted over it, for instance; and what has died is taken away then, as by channel_unmount().
+ * Root's: ends the connection, whoever holds its descriptors, so that clients that wait for an answer get an error; and
+ * puts a new one in its place, with the same options, without a moment in which nothing is mounted there. Takes over
+ * channel. NULL with error, where something else is mounted over it, for instance; and what has died is taken away
+ * then, as by channel_unmount().
  */
 Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **error);
 
 /*
- * Takes away what is mounted there, if it is a regionfs's whose channel is closed; anything else is left alone. One that another
- * process has the channel of is asked, and its answer waited for.
+ * Takes away what is mounted there, if it is a regionfs's whose channel is closed; anything else is left alone. One
+ * that another process has the channel of is asked, and its answer waited for.
  */
 void channel_unmount_dead(const char *mountpoint);
 

@@ -149,7 +149,10 @@ static const struct {
         { SCMP_SYS(socket), 0, UINT64_MAX, AF_UNIX },
         { SCMP_SYS(unshare), 0, UINT64_MAX, CLONE_FS },
         { SCMP_SYS(clone), CLONE_FLAGS, ANY_NAMESPACE, 0 },
-        /* No memory that is both written and run. To be run, but not written: the C library loads a part of its own late. */
+        /*
+         * No memory that is both written and run. To be run, but not written: the C library loads a part of its own
+         * late.
+         */
         { SCMP_SYS(mmap), 2, PROT_EXEC, 0 },
         { SCMP_SYS(mmap), 2, PROT_WRITE, 0 },
         { SCMP_SYS(mprotect), 2, PROT_EXEC, 0 },

@@ -111,8 +111,8 @@ static bool kernel_filters(void) {
 }
 
 /*
- * SPEC_ALLOW: older kernels would otherwise slow all of the process down against one whose code it does not trust, which is
- * none of ours.
+ * SPEC_ALLOW: older kernels would otherwise slow all of the process down against one whose code it does not trust,
+ * which is none of ours.
  */
 static int put_in_force(const GArray *program, unsigned flags) {
         const struct sock_fprog filter = { .len = program->len, .filter = (struct sock_filter *)(void *)program->data };

@@ -27,21 +27,25 @@ void credentials_free(Credentials *credentials);
 /* Once in each thread that calls the following: gives it a umask of its own. 0 or -errno. */
 int credentials_prepare_thread(void);
 
-/* From here to credentials_resume() the thread creates nodes as uid and gid. The umask stays until the next call. 0 or -errno. */
+/*
+ * From here to credentials_resume() the thread creates nodes as uid and gid. The umask stays until the next call. 0 or
+ * -errno.
+ */
 int credentials_assume(const Credentials *credentials, uid_t uid, gid_t gid, mode_t umask);
 void credentials_resume(const Credentials *credentials, uid_t uid, gid_t gid);
 
 /*
- * From here to credentials_return() the thread may do to files what a process with these rights may, and no more; bit n of
- * capabilities is the capability of number n. 0 or -errno. An ordinary user's daemon stays what it is.
+ * From here to credentials_return() the thread may do to files what a process with these rights may, and no more; bit n
+ * of capabilities is the capability of number n. 0 or -errno. An ordinary user's daemon stays what it is.
  */
 int credentials_become(const Credentials *credentials, uid_t uid, gid_t gid, const gid_t *groups, size_t count,
                        uint64_t capabilities);
 void credentials_return(const Credentials *credentials);
 
 /*
- * From here to credentials_return_backing() the thread registers a backing file that belongs to uid and gid: what is written to it
- * is written as by them, so that the pool takes set-id bits off, and the limits of its file system hold. 0 or -errno.
+ * From here to credentials_return_backing() the thread registers a backing file that belongs to uid and gid: what is
+ * written to it is written as by them, so that the pool takes set-id bits off, and the limits of its file system hold.
+ * 0 or -errno.
  */
 int credentials_assume_backing(const Credentials *credentials, uid_t uid, gid_t gid);
 void credentials_return_backing(const Credentials *credentials, uid_t uid, gid_t gid);

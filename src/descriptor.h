@@ -55,8 +55,8 @@ typedef enum DescriptorUse {
 #define DESCRIPTORS_LEFT 512
 
 /*
- * Whether fd may be kept for a client: 0, or -EMFILE where too few would be left. Numbers are given out from the lowest: below
- * this one all are in use, but for a few.
+ * Whether fd may be kept for a client: 0, or -EMFILE where too few would be left. Numbers are given out from the
+ * lowest: below this one all are in use, but for a few.
  */
 static inline int descriptor_may_be_kept(int fd, DescriptorUse use) {
         struct rlimit limit;

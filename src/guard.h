@@ -1,13 +1,13 @@
 #pragma once
 
 /*
- * The guard: a process that the keeper leaves behind when it becomes another program, and that can do what it could. When the new
- * image ends before its server answers, killed or broken, or takes too long for that, the guard goes on with the mount, as if
- * nothing had been tried.
+ * The guard: a process that the keeper leaves behind when it becomes another program, and that can do what it could.
+ * When the new image ends before its server answers, killed or broken, or takes too long for that, the guard goes on
+ * with the mount, as if nothing had been tried.
  *
- * Which of the two has the mount is one word in the ledger, which changes once: by the new server, when the mount answers, or by
- * the guard. Until then that server dies with its keeper (PR_SET_PDEATHSIG), and the guard waits for the death of both: they
- * have a pipe open, the lifeline, whose other end it has. So there are never two servers.
+ * Which of the two has the mount is one word in the ledger, which changes once: by the new server, when the mount
+ * answers, or by the guard. Until then that server dies with its keeper (PR_SET_PDEATHSIG), and the guard waits for the
+ * death of both: they have a pipe open, the lifeline, whose other end it has. So there are never two servers.
  */
 
 #include "ledger.h"
@@ -15,8 +15,8 @@
 #include <sys/types.h>
 
 /*
- * In the keeper, when no server runs: false, guarded or not. In the guard, once it is called for and alone: true; the process
- * goes on as keeper, with descriptors of its own.
+ * In the keeper, when no server runs: false, guarded or not. In the guard, once it is called for and alone: true; the
+ * process goes on as keeper, with descriptors of its own.
  */
 bool guard_post(const Ledger *ledger);
 

@@ -1,14 +1,15 @@
 #pragma once
 
 /*
- * What the server keeps for open handles, found by ids that the kernel gives back with each request on a handle. An id is
- * a counter that is never used again; 0 is none, for a handle that needs nothing here, as the kernel serves it itself.
+ * What the server keeps for open handles, found by ids that the kernel gives back with each request on a handle. An id
+ * is a counter that is never used again; 0 is none, for a handle that needs nothing here, as the kernel serves it
+ * itself.
  *
- * They are in the ledger, so that the next server has them too, if this one dies. A directory stream needs no more than its
- * descriptor: each request says which position it wants.
+ * They are in the ledger, so that the next server has them too, if this one dies. A directory stream needs no more than
+ * its descriptor: each request says which position it wants.
  *
- * All calls may be made from any thread. Those that return int return 0, or -EBADF for an unknown id. What they give out
- * stays kept here, and is good while the kernel may use the handle.
+ * All calls may be made from any thread. Those that return int return 0, or -EBADF for an unknown id. What they give
+ * out stays kept here, and is good while the kernel may use the handle.
  */
 
 #include "directory.h"

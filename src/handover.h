@@ -1,19 +1,21 @@
 #pragma once
 
 /*
- * Handing over: another program image, a newer version perhaps, goes on with the mount that this keeper has. What it needs is
+ * Handing over: another program image, a newer version perhaps, goes on with the mount that this keeper has. What it
+ * needs is
  *
  *   the ledger          a descriptor, whose number the environment tells
  *   its descriptors     all that the ledger names, by the same numbers
  *   what the keeper has the ledger's LedgerKeeper, which is filled at the start
  *
- * so that its server starts as one that follows a dead one. Until the old server has ended nothing is handed over, and from
- * then on nobody else uses the table of descriptors. A keeper that becomes another image (execve(2)) keeps its process number,
- * its signals that are pending, and its place in whatever watches over it.
+ * so that its server starts as one that follows a dead one. Until the old server has ended nothing is handed over, and
+ * from then on nobody else uses the table of descriptors. A keeper that becomes another image (execve(2)) keeps its
+ * process number, its signals that are pending, and its place in whatever watches over it.
  *
  * Another run of the service gets the descriptors from the service manager instead: see store.h.
  *
- * The paths that the options name are not looked at again, and what the options say of the mount and the pool is as it was.
+ * The paths that the options name are not looked at again, and what the options say of the mount and the pool is as it
+ * was.
  */
 
 #include "channel.h"
@@ -38,9 +40,9 @@ Notifier *handover_notifier(const Ledger *ledger, pid_t *process);
 void handover_note_arguments(const Ledger *ledger, char **arguments);
 
 /*
- * Reads options for a mount that was handed over: those of the arguments, and where these cannot be read, which is said, the last
- * ones that could. Says which of them would take a new mount; what was settled with the mount becomes as it is in force. Returns
- * the arguments that were read, to be freed; NULL with error where there are none.
+ * Reads options for a mount that was handed over: those of the arguments, and where these cannot be read, which is
+ * said, the last ones that could. Says which of them would take a new mount; what was settled with the mount becomes as
+ * it is in force. Returns the arguments that were read, to be freed; NULL with error where there are none.
  */
 char **handover_read_options(const Ledger *ledger, Options *options, char **argv, GError **error);
 
@@ -62,15 +64,16 @@ bool handover_is_whole(const Ledger *ledger);
 bool handover_is_mounted(const Ledger *ledger);
 
 /*
- * Calls back with the descriptors of what is there as long as the mount is (the keeper's, the group of reports, the root
- * directory's); and with those of all else that the ledger names. -1 is among them. Not while a server runs, but for the first.
+ * Calls back with the descriptors of what is there as long as the mount is (the keeper's, the group of reports, the
+ * root directory's); and with those of all else that the ledger names. -1 is among them. Not while a server runs, but
+ * for the first.
  */
 typedef void (*HandoverFound)(void *data, int fd);
 void handover_lasting(const Ledger *ledger, HandoverFound found, void *data);
 void handover_named(const Ledger *ledger, HandoverFound found, void *data);
 
 /*
- * In the new image, before the first server: the descriptors (int) of the keeper, among all those that were handed over; to be
- * freed. From here on an image that this process becomes gets none of them.
+ * In the new image, before the first server: the descriptors (int) of the keeper, among all those that were handed
+ * over; to be freed. From here on an image that this process becomes gets none of them.
  */
 GArray *handover_descriptors(const Ledger *ledger);

@@ -47,12 +47,13 @@ void keeper_start_notifier(Keeper *keeper) {
 }
 
 /*
- * In the server: where memory runs out, in a control group above all, it is killed before the keeper is, which differs little
- * from it otherwise. It can be replaced. More than that little would have it killed before whoever takes the memory.
+ * In the server: where memory runs out, in a control group above all, it is killed before the keeper is, which differs
+ * little from it otherwise. It can be replaced. More than that little would have it killed before whoever takes the
+ * memory.
  *
- * It also takes some memory that it does not need. What clients store goes on growing until there is none; so whatever a server
- * has more than the one before is there for the next one to start with, and not for regions: else the keeper would be the one
- * who asks for what is not there.
+ * It also takes some memory that it does not need. What clients store goes on growing until there is none; so whatever
+ * a server has more than the one before is there for the next one to start with, and not for regions: else the keeper
+ * would be the one who asks for what is not there.
  */
 static void step_before_keeper(void) {
         auto_descriptor file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
@@ -67,9 +68,9 @@ static void step_before_keeper(void) {
 }
 
 /*
- * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the bare
- * call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been registered to
- * be run, for the sake of other threads, of which there are none.
+ * Starts a server; its process, or -1. The C library's fork() cannot share descriptors. It does a little more than the
+ * bare call: it tells the library of the new thread's number, which nothing here asks for; and runs what has been
+ * registered to be run, for the sake of other threads, of which there are none.
  */
 pid_t keeper_start_server(Keeper *keeper) {
         pid_t server;

@@ -40,7 +40,10 @@ void keeper_clear(Keeper *keeper);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Keeper, keeper_clear)
 
-/* keeper-start.c: makes all that the keeper owns, the mount last; or finds it in the ledger, as another keeper has left it. */
+/*
+ * keeper-start.c: makes all that the keeper owns, the mount last; or finds it in the ledger, as another keeper has left
+ * it.
+ */
 bool keeper_prepare(Keeper *keeper, const Options *options, GError **error);
 bool keeper_take_over(Keeper *keeper, const Options *options, GError **error);
 
@@ -55,8 +58,8 @@ void keeper_start_notifier(Keeper *keeper);
 bool keeper_reap(Keeper *keeper, pid_t server, int *status);
 
 /*
- * keeper-change.c, when no server runs. Mounts afresh, after a server that took the connection with it; see renewal.h. Whether
- * that went well.
+ * keeper-change.c, when no server runs. Mounts afresh, after a server that took the connection with it; see renewal.h.
+ * Whether that went well.
  */
 bool keeper_renew(Keeper *keeper);
 
@@ -70,7 +73,7 @@ void keeper_give_back(const Keeper *keeper);
 void keeper_settle_in(Keeper *keeper);
 
 /*
- * Becomes the program that was asked, or leaves the mount to the service manager. Returns where that fails; false: and the mount
- * has gone.
+ * Becomes the program that was asked, or leaves the mount to the service manager. Returns where that fails; false: and
+ * the mount has gone.
  */
 bool keeper_hand_over(Keeper *keeper);

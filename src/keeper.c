@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /*
- * How many servers may die in vain, after how short a life, before the next has to wait; how long; and how long it is tried with
- * those that nobody kills. In microseconds.
+ * How many servers may die in vain, after how short a life, before the next has to wait; how long; and how long it is
+ * tried with those that nobody kills. In microseconds.
  */
 #define IN_VAIN 10
 #define VAIN G_USEC_PER_SEC
@@ -84,8 +84,8 @@ static void take_ready(Keeper *keeper) {
 }
 
 /*
- * Another run of the service is started when all of this one has ended. A notifier that waits for a lock cannot, unless requests
- * are answered: it goes while there is a server. What it was told stays in its socket.
+ * Another run of the service is started when all of this one has ended. A notifier that waits for a lock cannot, unless
+ * requests are answered: it goes while there is a server. What it was told stays in its socket.
  */
 static bool awaits_notifier(const Keeper *keeper) {
         const Replacement *replacement = &keeper->replacement;
@@ -128,9 +128,9 @@ static int wait_for_server(Keeper *keeper, pid_t server) {
 }
 
 /*
- * A server that dies before it takes a request would be started again and again without end, and clients would wait as long. What
- * it finds will not change, unless it is killed: for want of memory, as a rule, of which there may be more. Whether there is to be
- * another.
+ * A server that dies before it takes a request would be started again and again without end, and clients would wait as
+ * long. What it finds will not change, unless it is killed: for want of memory, as a rule, of which there may be more.
+ * Whether there is to be another.
  */
 static bool rest(Keeper *keeper, int status) {
         uint64_t begun = ledger_header(keeper->ledger)->begun;
@@ -160,8 +160,8 @@ static void give_up(const Keeper *keeper) {
 }
 
 /*
- * Another server, or -1: clients are not to lose the mount where there is no room for a process just now, as long as nobody
- * asks to end.
+ * Another server, or -1: clients are not to lose the mount where there is no room for a process just now, as long as
+ * nobody asks to end.
  */
 static pid_t start_next(Keeper *keeper) {
         const struct timespec time = { .tv_nsec = REST * 1000 };

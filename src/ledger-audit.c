@@ -82,8 +82,9 @@ static off_t last_data_end(const Audit *audit, off_t offset, off_t end) {
 }
 
 /*
- * A count of slots of that size, from offset on, of which there are most. What lies behind those that were ever stored into
- * is not to be looked at: it would get memory, and there may be a lot of it. A count may be ahead of that by itself.
+ * A count of slots of that size, from offset on, of which there are most. What lies behind those that were ever stored
+ * into is not to be looked at: it would get memory, and there may be a lot of it. A count may be ahead of that by
+ * itself.
  */
 static void bound_slots(const Audit *audit, uint64_t *count, size_t offset, size_t size, uint64_t most) {
         put_right(audit, count, MIN(*count, most));

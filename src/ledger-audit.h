@@ -1,13 +1,13 @@
 #pragma once
 
 /*
- * The audit: what a server finds in the ledger is looked at before it is believed, as a dead one may have stored anywhere
- * before it died. What cannot be is dropped, or put right where that can be told: so that the next server neither dies of
- * it nor touches what is not its own. A node that is dropped is met again when it is looked up; nothing happens to the
- * region.
+ * The audit: what a server finds in the ledger is looked at before it is believed, as a dead one may have stored
+ * anywhere before it died. What cannot be is dropped, or put right where that can be told: so that the next server
+ * neither dies of it nor touches what is not its own. A node that is dropped is met again when it is looked up; nothing
+ * happens to the region.
  *
- * Here each slot is looked at for itself, and what may have one owner alone: descriptors, backing ids. Whoever reads slots
- * into tables drops those with an id that another has, and tells it here too.
+ * Here each slot is looked at for itself, and what may have one owner alone: descriptors, backing ids. Whoever reads
+ * slots into tables drops those with an id that another has, and tells it here too.
  */
 
 #include "ledger.h"

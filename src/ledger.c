@@ -10,9 +10,9 @@
 G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LEDGER_NOTES / 2);
 
 /*
- * To be raised whenever a word gets another meaning, a word of a notifier's message (struct Message) too, as such are left for
- * the next program's notifier; and whenever something else is settled with the kernel by its first request (operations_table's
- * init), which the next program repeats for itself alone. Sizes need not be thought of.
+ * To be raised whenever a word gets another meaning, a word of a notifier's message (struct Message) too, as such are
+ * left for the next program's notifier; and whenever something else is settled with the kernel by its first request
+ * (operations_table's init), which the next program repeats for itself alone. Sizes need not be thought of.
  */
 #define FORMAT 1
 

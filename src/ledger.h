@@ -1,22 +1,24 @@
 #pragma once
 
 /*
- * The ledger: what a server must not forget when it dies. A shared mapping that the keeper makes and every server inherits
- * by fork(2); the descriptors that it names are in the table that all of them share (see keeper.h). Knows nothing of FUSE.
+ * The ledger: what a server must not forget when it dies. A shared mapping that the keeper makes and every server
+ * inherits by fork(2); the descriptors that it names are in the table that all of them share (see keeper.h). Knows
+ * nothing of FUSE.
  *
  * Why it is right whenever a server dies
- *   A process dies between two instructions of each of its threads. All stores that a thread has made are seen by whoever
- *   maps the memory afterwards, in the thread's order as far as the compiler keeps it; memory does not get lost, as it does
- *   when a machine stops. So there are two ways in which something is changed here:
+ *   A process dies between two instructions of each of its threads. All stores that a thread has made are seen by
+ *   whoever maps the memory afterwards, in the thread's order as far as the compiler keeps it; memory does not get
+ *   lost, as it does when a machine stops. So there are two ways in which something is changed here:
  *
  *     by one store    of an aligned word, into what was prepared while nobody looked at it: a slot's id, for instance, is
- *                     stored last, and a slot without an id is free whatever else it holds. ledger_publish() keeps the order.
+ *                     stored last, and a slot without an id is free whatever else it holds. ledger_publish() keeps the
+ *                     order.
  *     by a change     of several words: ledger_set() first notes a word's place and old value in the log, counts the note
  *                     by one store, and only then stores the new value; ledger_settle() makes all that was set final by
  *                     setting the count to 0, which is one store. The next server finds either no notes, or those of a
- *                     change that was not settled, and puts the old values back (ledger_recover()): the last one first, as
- *                     a word may have been noted twice. To die while doing so does no harm, as it can be done again from
- *                     the start.
+ *                     change that was not settled, and puts the old values back (ledger_recover()): the last one first,
+ *                     as a word may have been noted twice. To die while doing so does no harm, as it can be done again
+ *                     from the start.
  *
  *   Changes are made by one thread at a time: whoever holds the registry's lock, from the first ledger_set() until
  *   ledger_settle(). Locks are in the server's own memory and end with it.
@@ -176,7 +178,9 @@ typedef struct LedgerArguments {
         char text[LEDGER_ARGUMENTS_SIZE]; /* one after the other, each with its NUL */
 } LedgerArguments;
 
-/* What a keeper has, for the program that takes its place: see handover.h. Descriptors as of ledger_note_descriptor(). */
+/*
+ * What a keeper has, for the program that takes its place: see handover.h. Descriptors as of ledger_note_descriptor().
+ */
 typedef struct LedgerKeeper {
         uint64_t channel;
         uint64_t mount_id;
@@ -214,8 +218,8 @@ Ledger *ledger_new(GError **error);
 void ledger_free(Ledger *ledger);
 
 /*
- * The one whose memory the descriptor is, which is taken over: with all that another program has left in it. NULL with error
- * where it is none, or of another format, and the descriptor is closed.
+ * The one whose memory the descriptor is, which is taken over: with all that another program has left in it. NULL with
+ * error where it is none, or of another format, and the descriptor is closed.
  */
 Ledger *ledger_open(int file, GError **error);
 
@@ -227,7 +231,9 @@ uint64_t ledger_format(void);
 
 LedgerHeader *ledger_header(const Ledger *ledger);
 
-/* The slot with a number; those up to the header's nodes and handles have been used. The process ends if there is none. */
+/*
+ * The slot with a number; those up to the header's nodes and handles have been used. The process ends if there is none.
+ */
 LedgerNode *ledger_node(const Ledger *ledger, uint64_t number);
 LedgerHandle *ledger_handle(const Ledger *ledger, uint64_t number);
 
@@ -267,12 +273,15 @@ void ledger_set_name(Ledger *ledger, const LedgerNode *node, const char *name);
 /* Makes final what was set. */
 void ledger_settle(Ledger *ledger);
 
-/* Takes back what a dead server has set and not settled. What else it has left is yet to be looked at: see ledger-audit.h. */
+/*
+ * Takes back what a dead server has set and not settled. What else it has left is yet to be looked at: see
+ * ledger-audit.h.
+ */
 void ledger_recover(Ledger *ledger);
 
 /*
- * Forgets nodes, handles, and requests: all of a connection that has gone. What is said of the mount as a whole stays, and no id
- * is used again. To die meanwhile does no harm, if it is done again. 0 or -errno.
+ * Forgets nodes, handles, and requests: all of a connection that has gone. What is said of the mount as a whole stays,
+ * and no id is used again. To die meanwhile does no harm, if it is done again. 0 or -errno.
  */
 int ledger_clear_connection(Ledger *ledger);
 

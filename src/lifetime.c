@@ -59,7 +59,9 @@ static int mark(const Lifetimes *lifetimes, int fd, unsigned flags) {
         return mark_in(lifetimes->reports, fd, flags);
 }
 
-/* Whether the region is one that ends, and nobody uses it: 1 or 0; -EBUSY: somebody does. file is as of end_unused(). */
+/*
+ * Whether the region is one that ends, and nobody uses it: 1 or 0; -EBUSY: somebody does. file is as of end_unused().
+ */
 static int is_over(int fd, int file) {
         RegionPolicy policy;
 
@@ -98,10 +100,10 @@ typedef enum Outcome {
 } Outcome;
 
 /*
- * Ends the region if nobody uses it. file is open on it for reading and its close is not reported, or -1 where the
- * last handle is the end. Unless it is to end now, it does not as long as somebody was told of it just before: the opener
- * would have to look it up anew, and could be told of one that is ending again. The kernel learns of the names afterwards,
- * when nobody has to wait for us any more.
+ * Ends the region if nobody uses it. file is open on it for reading and its close is not reported, or -1 where the last
+ * handle is the end. Unless it is to end now, it does not as long as somebody was told of it just before: the opener
+ * would have to look it up anew, and could be told of one that is ending again. The kernel learns of the names
+ * afterwards, when nobody has to wait for us any more.
  */
 static Outcome end_unused(const Lifetimes *lifetimes, uint64_t id, int file, bool now) {
         g_autoptr(GArray) gone = lifetime_names_new();

@@ -4,8 +4,8 @@
  * Lifetimes: ends regions whose policy is REGION_HANDLES when their last handle and their last view are gone. Knows
  * nothing of FUSE.
  *
- * The registry knows of handles. Views outlive their handles unseen where the kernel serves them (passthrough), but each
- * is an open file of the pool to the kernel, which tells two things of it:
+ * The registry knows of handles. Views outlive their handles unseen where the kernel serves them (passthrough), but
+ * each is an open file of the pool to the kernel, which tells two things of it:
  *
  *   whether there is one    A lease for writing is granted on a file that nobody else has open or mapped, and on no
  *                           other (fcntl(2), F_SETLEASE).
@@ -18,8 +18,8 @@
  * an open and close of our own, which makes the first one. (inotify(7) has no such descriptors, and cannot tell our
  * closes from those of others.)
  *
- * A race with a new open has one winner, because the test runs while the registry keeps handles off the node: the opener
- * waits, and then has the region with its data, or learns that it has ended.
+ * A race with a new open has one winner, because the test runs while the registry keeps handles off the node: the
+ * opener waits, and then has the region with its data, or learns that it has ended.
  *
  * Without passthrough a handle lives as long as its views, and the last release is the end.
  *
@@ -40,8 +40,8 @@ typedef void (*LifetimesNameGone)(void *data, uint64_t parent, uint64_t id, cons
 int lifetimes_can_watch(Ledger *ledger);
 
 /*
- * passthrough: views outlive handles. All is borrowed. What is watched for already is found in the ledger. NULL with error
- * where the kernel lacks what it takes.
+ * passthrough: views outlive handles. All is borrowed. What is watched for already is found in the ledger. NULL with
+ * error where the kernel lacks what it takes.
  */
 Lifetimes *lifetimes_new(const Pool *pool, Registry *registry, Ledger *ledger, bool passthrough,
                          LifetimesNameGone name_gone, void *data, GError **error);
@@ -54,8 +54,8 @@ void lifetimes_stop(Lifetimes *lifetimes);
 void lifetimes_free(Lifetimes *lifetimes);
 
 /*
- * The region has lost its last handle, or has got the rule while a view without a handle is left; the node is known yet.
- * Returns at once.
+ * The region has lost its last handle, or has got the rule while a view without a handle is left; the node is known
+ * yet. Returns at once.
  */
 void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 
@@ -63,14 +63,14 @@ void lifetimes_consider(Lifetimes *lifetimes, uint64_t id);
 #define LIFETIMES_REPORT_FLAG O_NOATIME
 
 /*
- * What fd (taken over, open for reading) is on is looked at, as if it had just been closed: also if this server dies from here
- * on. With passthrough alone.
+ * What fd (taken over, open for reading) is on is looked at, as if it had just been closed: also if this server dies
+ * from here on. With passthrough alone.
  */
 void lifetimes_look_again(Lifetimes *lifetimes, int fd);
 
 /*
- * What fd (open for reading; stays the caller's) is on is looked at, once it is closed, by whoever has lifetimes on this
- * ledger then. 0 or -errno.
+ * What fd (open for reading; stays the caller's) is on is looked at, once it is closed, by whoever has lifetimes on
+ * this ledger then. 0 or -errno.
  */
 int lifetimes_leave(const Ledger *ledger, int fd);
 

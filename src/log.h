@@ -22,8 +22,9 @@ void log_debug(Log *log);
 void log_to_system(Log *log);
 
 /*
- * Warns from a process that has descriptors of its own, for one that shares its table with servers: they would close that of
- * the system log, and the C library close it once more, when it is another's by then. The process is for the caller to reap.
+ * Warns from a process that has descriptors of its own, for one that shares its table with servers: they would close
+ * that of the system log, and the C library close it once more, when it is another's by then. The process is for the
+ * caller to reap.
  */
 void log_warn_aside(const char *message);
 

@@ -67,8 +67,8 @@ static void give_up_store(const Manager *manager, const GArray *given) {
 }
 
 /*
- * What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. *given (int, to be
- * freed) is what there is of a store's: closed, if it cannot be used.
+ * What an earlier program has handed over; NULL: nothing, or nothing that can be used, which is said. *given (int, to
+ * be freed) is what there is of a store's: closed, if it cannot be used.
  */
 static Ledger *receive(GArray **given) {
         int file = handover_is_given() ? handover_receive() : store_is_given() ? store_receive(given) : -1;

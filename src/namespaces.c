@@ -31,7 +31,9 @@ static int make_directory(int directory, const char *name, mode_t mode) {
         return inherit(directory, name);
 }
 
-/* What somebody else may have made before, or could change, is none of ours; open says whether others may write to it. */
+/*
+ * What somebody else may have made before, or could change, is none of ours; open says whether others may write to it.
+ */
 static int look(int directory, const char *name, mode_t type, bool open, ino_t *inode) {
         struct stat st;
 

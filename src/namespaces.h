@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * The namespaces of a mount (-o namespaces): Global, a sticky directory that is everyone's, and Local, a symbolic link that
- * leads each user to a directory of that user's own, below Sessions. Names of regions differ by case in both. Knows nothing
- * of FUSE.
+ * The namespaces of a mount (-o namespaces): Global, a sticky directory that is everyone's, and Local, a symbolic link
+ * that leads each user to a directory of that user's own, below Sessions. Names of regions differ by case in both.
+ * Knows nothing of FUSE.
  *
  * A user's directory is made when the link is first followed. Others cannot enter it, nor list Sessions.
  */

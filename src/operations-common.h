@@ -30,8 +30,8 @@ static inline void reply_result(fuse_req_t req, int result) {
 int operations_open_node(const Operations *operations, fuse_ino_t id, int flags);
 
 /*
- * The node, reached without opening it where a descriptor is kept of it, as of many directories: good until the request is
- * answered, O_PATH or better. Where none is kept, *owned is opened, which is the caller's. Or -errno.
+ * The node, reached without opening it where a descriptor is kept of it, as of many directories: good until the request
+ * is answered, O_PATH or better. Where none is kept, *owned is opened, which is the caller's. Or -errno.
  */
 int operations_reach_node(const Operations *operations, fuse_ino_t id, int *owned);
 
@@ -46,15 +46,15 @@ double operations_name_timeout(const Operations *operations);
 double operations_attribute_timeout(const Operations *operations, const struct stat *st);
 
 /*
- * Counts a lookup of what ref (taken over) and st describe and fd is open on, and fills the entry. fd: -1 where it has just been
- * made.
+ * Counts a lookup of what ref (taken over) and st describe and fd is open on, and fills the entry. fd: -1 where it has
+ * just been made.
  */
 void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, const struct stat *st,
                            struct fuse_entry_param *entry);
 
 /*
- * Looks up name in directory, whose node id is parent, counts the lookup and fills the entry. 0 or -errno. Takes the lock
- * on names: what is noted of a name is right when it is noted.
+ * Looks up name in directory, whose node id is parent, counts the lookup and fills the entry. 0 or -errno. Takes the
+ * lock on names: what is noted of a name is right when it is noted.
  */
 int operations_look_up(const Operations *operations, int directory, fuse_ino_t parent, const char *name,
                        struct fuse_entry_param *entry);
@@ -63,25 +63,33 @@ int operations_look_up(const Operations *operations, int directory, fuse_ino_t p
 void operations_reply_entry(fuse_req_t req, const struct fuse_entry_param *entry);
 
 /*
- * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there is
- * any: whether that was so. fd is open on the contents, O_PATH included, of which stat(2) says st. (The rules are known of
- * a region that has had a handle since the kernel knows it; of another one they are read when it gets one.)
+ * A committed region whose end a client has moved by a write that was not seen here gets its missing memory, if there
+ * is any: whether that was so. fd is open on the contents, O_PATH included, of which stat(2) says st. (The rules are
+ * known of a region that has had a handle since the kernel knows it; of another one they are read when it gets one.)
  */
 bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, const struct stat *st);
 
 /* What clients see of the node that fd is open on, O_PATH included, after operations_fill_gap(). 0 or -errno. */
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st);
 
-/* The rules of the region or directory that fd is open on: known, or read and noted while nobody changes them. 0 or -errno. */
+/*
+ * The rules of the region or directory that fd is open on: known, or read and noted while nobody changes them. 0 or
+ * -errno.
+ */
 int operations_learn_policy(const Operations *operations, fuse_ino_t id, int fd, RegionPolicy *policy);
 
-/* Gives what has been made in a directory, and fd is open on, the rules that the directory has: *policy. 0 or -errno. */
+/*
+ * Gives what has been made in a directory, and fd is open on, the rules that the directory has: *policy. 0 or -errno.
+ */
 int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd, RegionPolicy *policy);
 
 /* Notes a region's or directory's rules as the pool keeps them. While nobody changes them. */
 void operations_note_policy(const Operations *operations, fuse_ino_t id, const RegionPolicy *policy);
 
-/* The region is about to lose its memory, or its owner: what is registered of it is given up as soon as no handle uses it. */
+/*
+ * The region is about to lose its memory, or its owner: what is registered of it is given up as soon as no handle uses
+ * it.
+ */
 void operations_lose_backing(const Operations *operations, fuse_ino_t id);
 
 /* Around registering a backing file, until what came of it is noted or given up. */
@@ -112,18 +120,23 @@ void operations_intend_making(const Operations *operations, int directory, const
 /* The same for a link to what node is open on: whether a dead server has made it already. */
 bool operations_intend_linking(const Operations *operations, int node, int directory, const char *name);
 
-/* fd is open on what the name means; for a rename, on what the names mean, or -1. It stays the caller's. 0 or -errno. */
+/*
+ * fd is open on what the name means; for a rename, on what the names mean, or -1. It stays the caller's. 0 or -errno.
+ */
 int operations_intend_removing(const Operations *operations, int fd);
 int operations_intend_renaming(const Operations *operations, int from, int to);
 
 /*
- * Whether a dead server has done it already: then *fd, or *moved and *target, are what the names have meant, O_PATH, the
- * caller's, or -1.
+ * Whether a dead server has done it already: then *fd, or *moved and *target, are what the names have meant, O_PATH,
+ * the caller's, or -1.
  */
 bool operations_has_removed(const Operations *operations, int directory, const char *name, int *fd);
 bool operations_has_renamed(const Operations *operations, int to, const char *new_name, int *moved, int *target);
 
-/* Adding an attribute that must not be there, or removing one; there: whether it is. Whether a dead server was about to. */
+/*
+ * Adding an attribute that must not be there, or removing one; there: whether it is. Whether a dead server was about
+ * to.
+ */
 bool operations_intend_adding(const Operations *operations, bool there);
 bool operations_intend_stripping(const Operations *operations, bool there);
 

@@ -73,8 +73,8 @@ static bool add(Listing *listing, const DirectoryEntry *found, const struct fuse
 }
 
 /*
- * The kernel asks for the beginning of a directory with the nodes of all entries, before it can know that its reader wants
- * more than names. It goes on asking so where that one looks at a first few.
+ * The kernel asks for the beginning of a directory with the nodes of all entries, before it can know that its reader
+ * wants more than names. It goes on asking so where that one looks at a first few.
  */
 #define FIRST_LOOKUPS 16
 

@@ -1,6 +1,7 @@
 /*
- * What a request is about to change, noted before it does: so that, when it comes again after the server that had it in hand
- * has died, the pool tells whether it was changed. The kernel has kept others from changing the same names meanwhile.
+ * What a request is about to change, noted before it does: so that, when it comes again after the server that had it in
+ * hand has died, the pool tells whether it was changed. The kernel has kept others from changing the same names
+ * meanwhile.
  */
 #include "operations-common.h"
 

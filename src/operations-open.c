@@ -74,7 +74,9 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
 void operations_take_back(const Operations *operations) {
         LedgerRequest *request = ledger_current(operations->ledger);
 
-        /* As long as the node is known. What it leaves is not considered: the request is about to use the region again. */
+        /*
+         * As long as the node is known. What it leaves is not considered: the request is about to use the region again.
+         */
         registry_handle_taken_back(operations->registry, request);
         if (!request->released) {
                 give_up_backing(operations, request->backing);
@@ -153,8 +155,8 @@ static int add_handle(const Operations *operations, fuse_ino_t id, struct fuse_f
 }
 
 /*
- * Replies to create and tmpfile, for a file that fd is open on, with rules. fd and ref are taken over as far as needed. 0, or
- * -errno with the reply still to be made.
+ * Replies to create and tmpfile, for a file that fd is open on, with rules. fd and ref are taken over as far as needed.
+ * 0, or -errno with the reply still to be made.
  */
 static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct stat *st, const RegionPolicy *policy,
                          struct fuse_file_info *file) {
@@ -179,10 +181,10 @@ static int reply_created(fuse_req_t req, int *fd, PoolRef *ref, const struct sta
 }
 
 /*
- * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would stand
- * in the way of a seal all the time, so the file is registered by its path, and not opened otherwise: where nobody else can
- * put another file in its place before it is opened, whose contents the client may have no right to. What cannot be opened
- * is not left behind. As openat(2).
+ * With passthrough the kernel keeps what is registered until the region's last handle is gone. What can write would
+ * stand in the way of a seal all the time, so the file is registered by its path, and not opened otherwise: where
+ * nobody else can put another file in its place before it is opened, whose contents the client may have no right to.
+ * What cannot be opened is not left behind. As openat(2).
  */
 static int make_and_open(const Operations *operations, int directory, const char *name, mode_t mode, int flags) {
         bool shared = operations->pool->kind == POOL_DIRECTORY;
@@ -303,7 +305,10 @@ static int cut(fuse_req_t req, int node, int contents) {
         return result == 0 ? operations_drop_setid(req, contents) : result;
 }
 
-/* What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over, or needs neither. */
+/*
+ * What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over, or needs
+ * neither.
+ */
 static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, const struct fuse_file_info *file) {
         const Operations *operations = operations_of(req);
         struct stat st;
@@ -320,7 +325,9 @@ static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, co
         return 0;
 }
 
-/* Whether all that opening takes is known, so that the region itself is not needed; then what came of it is in *result. */
+/*
+ * Whether all that opening takes is known, so that the region itself is not needed; then what came of it is in *result.
+ */
 static bool open_known(const Operations *operations, fuse_ino_t id, int backing_id, struct fuse_file_info *file, int *result) {
         RegionPolicy policy;
 
@@ -394,7 +401,10 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
                 return detach(operations, id, file);
         }
         opened = g_memdup2(&(Opened){ req, id, *file, NULL }, sizeof(*opened));
-        /* Appending goes by the length that the kernel knows, and others may have appended to a persisted region's file. */
+        /*
+         * Appending goes by the length that the kernel knows, and others may have appended to a persisted region's
+         * file.
+         */
         if (!operations->passthrough && (file->flags & O_APPEND) && registry_source(operations->registry, id)) {
                 opened->left = requests_leave(operations->requests);
                 refresher_look(operations->refresher, node, reply_opened, opened);

@@ -13,8 +13,8 @@
 #define CAP_OVER_IO_URING (UINT64_C(1) << 31)
 
 /*
- * Bytes that a request may carry over io_uring, each place of which has a buffer of that length. Data goes elsewhere: it is
- * extended attributes and directories that have to fit.
+ * Bytes that a request may carry over io_uring, each place of which has a buffer of that length. Data goes elsewhere:
+ * it is extended attributes and directories that have to fit.
  */
 #define RINGS_MAX_WRITE (128 * 1024)
 
@@ -94,8 +94,8 @@ void operations_fill_entry(const Operations *operations, PoolRef *ref, int fd, c
 }
 
 /*
- * Of directories, which most requests go through, a descriptor is kept; there are never many with low numbers. Where the limit
- * is low, most of those that handles may have are left to them.
+ * Of directories, which most requests go through, a descriptor is kept; there are never many with low numbers. Where
+ * the limit is low, most of those that handles may have are left to them.
  */
 static void keep_descriptor(PoolRef *ref, int fd, const struct stat *st) {
         if (S_ISDIR(st->st_mode) && ref->fd < 0 && pool_pin(ref, fd) == 0 &&
@@ -248,8 +248,8 @@ void operations_prepare_thread(Operations *operations) {
 }
 
 /*
- * Requests over io_uring need passthrough. Without, what clients have written through views lies in the mount's page cache for
- * a while, and would be lost with the connection.
+ * Requests over io_uring need passthrough. Without, what clients have written through views lies in the mount's page
+ * cache for a while, and would be lost with the connection.
  */
 static void settle_rings(Operations *operations, struct fuse_conn_info *connection) {
         operations->rings = operations->rings && operations->passthrough && connection->capable_ext & CAP_OVER_IO_URING;

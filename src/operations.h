@@ -40,8 +40,8 @@ typedef struct Operations {
 } Operations;
 
 /*
- * Takes back what the current request has counted when a dead server had it in hand, so that it can be carried out from its
- * beginning.
+ * Takes back what the current request has counted when a dead server had it in hand, so that it can be carried out from
+ * its beginning.
  */
 void operations_take_back(const Operations *operations);
 

@@ -9,7 +9,7 @@
 void options_set_fsname(Options *options, const char *name);
 
 /*
- * One option, as it stands between commas. False, with the error set, where it is not allowed. What is not ours is kept for the
- * kernel.
+ * One option, as it stands between commas. False, with the error set, where it is not allowed. What is not ours is kept
+ * for the kernel.
  */
 bool options_take(Options *options, const char *option, GError **error);

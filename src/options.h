@@ -35,8 +35,8 @@ typedef struct Options {
 bool options_parse(Options *options, int argc, char **argv, GError **error);
 
 /*
- * The same for a mount that is there already, on that mountpoint: no path is looked at, as nobody may answer, and paths may be
- * of another working directory.
+ * The same for a mount that is there already, on that mountpoint: no path is looked at, as nobody may answer, and paths
+ * may be of another working directory.
  */
 bool options_parse_again(Options *options, const char *mountpoint, int argc, char **argv, GError **error);
 void options_clear(Options *options);

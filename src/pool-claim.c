@@ -1,6 +1,6 @@
 /*
- * A user's directory becomes the pool of one daemon: a lock on it says that it is in use, as long as the daemon lives, and
- * an attribute which format it is in.
+ * A user's directory becomes the pool of one daemon: a lock on it says that it is in use, as long as the daemon lives,
+ * and an attribute which format it is in.
  */
 #include "pool-kinds.h"
 

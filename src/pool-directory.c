@@ -24,7 +24,9 @@ static bool is_tmpfs(const char *path) {
 
 static void remove_tree(char *path) {
         char *roots[] = { path, NULL };
-        /* Through the working directory, as paths may be longer than the kernel takes. No other thread needs it then. */
+        /*
+         * Through the working directory, as paths may be longer than the kernel takes. No other thread needs it then.
+         */
         FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_XDEV, NULL);
         FTSENT *entry;
 

@@ -12,7 +12,7 @@ bool pool_private_directory_make(Pool *pool, GError **error);
 void pool_private_directory_remove(Pool *pool);
 
 /*
- * Takes the user's directory, whose path is for messages, for this daemon alone: false with error where another one has it,
- * or a newer regionfs made it. pool->fd keeps it.
+ * Takes the user's directory, whose path is for messages, for this daemon alone: false with error where another one has
+ * it, or a newer regionfs made it. pool->fd keeps it.
  */
 bool pool_claim(const Pool *pool, const char *path, GError **error);

@@ -116,8 +116,8 @@ int pool_pin(PoolRef *ref, int fd);
 int pool_tell_name(const Pool *pool, int fd, char name[PATH_MAX]);
 
 /*
- * Looks in the whole pool for a name of the regular file with that inode number, as a path from the pool's root: -ENOENT
- * where there is none as long as a path can be.
+ * Looks in the whole pool for a name of the regular file with that inode number, as a path from the pool's root:
+ * -ENOENT where there is none as long as a path can be.
  */
 int pool_find_name(const Pool *pool, ino_t inode, char name[PATH_MAX]);
 

@@ -3,10 +3,10 @@
 /*
  * Has the kernel ask for a region's length again.
  *
- * A length that was set by other ways than the kernel's own (the attribute logical_length) is unknown to it: copying, and
- * without passthrough appending, reading and the faults of views go by the old one, until someone looks. So we look, before the client that set it
- * goes on; from a process of its own (see visitor.h), and not from a thread that answers requests, as the look makes
- * one: all of them might be waiting.
+ * A length that was set by other ways than the kernel's own (the attribute logical_length) is unknown to it: copying,
+ * and without passthrough appending, reading and the faults of views go by the old one, until someone looks. So we
+ * look, before the client that set it goes on; from a process of its own (see visitor.h), and not from a thread that
+ * answers requests, as the look makes one: all of them might be waiting.
  */
 
 #include "channel.h"
@@ -20,13 +20,16 @@ typedef void (*RefresherDone)(void *data);
 /* All is borrowed. fd is the channel's descriptor. */
 Refresher *refresher_new(const Pool *pool, const Channel *channel, int fd);
 
-/* Ends the thread: what is handed over from now on is done at once, without a look. While requests are still answered. */
+/*
+ * Ends the thread: what is handed over from now on is done at once, without a look. While requests are still answered.
+ */
 void refresher_stop(Refresher *refresher);
 void refresher_free(Refresher *refresher);
 
 /*
- * fd is open on the region in the pool, O_PATH included. A region that has no name cannot be looked at: done at once. One
- * that has lost the name by which it was opened is looked for in the whole pool, where it cannot be reached by handle.
+ * fd is open on the region in the pool, O_PATH included. A region that has no name cannot be looked at: done at once.
+ * One that has lost the name by which it was opened is looked for in the whole pool, where it cannot be reached by
+ * handle.
  */
 void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data);
 

@@ -60,9 +60,9 @@ int region_inherit_policy(int directory, int fd) {
 }
 
 /*
- * The file itself, opened as it is needed. Opened, and not changed by path: whoever watches for its last close learns of
- * the close, but of truncate(2) he would not. A descriptor that can already do what is asked is duplicated, as the mode
- * may no longer allow what its handle does.
+ * The file itself, opened as it is needed. Opened, and not changed by path: whoever watches for its last close learns
+ * of the close, but of truncate(2) he would not. A descriptor that can already do what is asked is duplicated, as the
+ * mode may no longer allow what its handle does.
  */
 static int reopen(int fd, int access) {
         char path[DESCRIPTOR_PATH_MAX];

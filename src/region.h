@@ -40,13 +40,16 @@ uint64_t region_padded_length(uint64_t logical);
 int region_read_policy(int fd, RegionPolicy *policy);
 int region_write_policy(int fd, const RegionPolicy *policy);
 
-/* Gives what has been made in a directory the rules that the directory has; or those that are known to be the directory's. */
+/*
+ * Gives what has been made in a directory the rules that the directory has; or those that are known to be the
+ * directory's.
+ */
 int region_inherit_policy(int directory, int fd);
 int region_start_policy(int fd, const RegionPolicy *policy);
 
 /*
- * Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there, -EPERM where the
- * region is sealed. The policy is kept with rules, which is fd but for a region whose memory is another file's.
+ * Sets the logical length, as the policy wants it: -ENOSPC and no change where the memory is not there, -EPERM where
+ * the region is sealed. The policy is kept with rules, which is fd but for a region whose memory is another file's.
  */
 int region_set_length(int fd, int rules, off_t length);
 

@@ -50,8 +50,8 @@ static void put_root_right(Registry *registry, PoolRef *root) {
 #define AHEAD 16
 
 /*
- * Most nodes are made when they are asked for, as there may be a million of them, for which clients would wait: the slots
- * alone are needed to find them. No descriptor that the ledger names is left without its owner.
+ * Most nodes are made when they are asked for, as there may be a million of them, for which clients would wait: the
+ * slots alone are needed to find them. No descriptor that the ledger names is left without its owner.
  */
 void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded) {
         uint64_t slots = ledger_header(registry->ledger)->nodes;

@@ -1,7 +1,7 @@
 /*
- * Backing ids that no handle uses at present: kept for the next one, of a few regions, as registering a file takes longer than
- * all else that opening it takes. Those of the regions that were used last stay. Never of a region that is about to go: what
- * is registered keeps its memory.
+ * Backing ids that no handle uses at present: kept for the next one, of a few regions, as registering a file takes
+ * longer than all else that opening it takes. Those of the regions that were used last stay. Never of a region that is
+ * about to go: what is registered keeps its memory.
  *
  * Meanwhile the node stays known to us, whether the kernel knows it or not.
  */

@@ -118,7 +118,9 @@ void registry_backing_closed(Registry *registry) {
                 ledger_publish(&request->backing, 0);
 }
 
-/* What becomes of the backing id when the last handle is gone: the one to be closed, which may be another one's, or 0. */
+/*
+ * What becomes of the backing id when the last handle is gone: the one to be closed, which may be another one's, or 0.
+ */
 static int settle_backing(Registry *registry, Node *node, Node **surplus) {
         if (!registry_idle_may(registry, node))
                 return registry_idle_lose(registry, node);
@@ -128,8 +130,8 @@ static int settle_backing(Registry *registry, Node *node, Node **surplus) {
 }
 
 /*
- * The node has lost a handle; the lock is held. *surplus: a node that may have to be retired, once all that belongs to the
- * change is set, as that settles it; or as it was. NULL: the node's backing id is not kept.
+ * The node has lost a handle; the lock is held. *surplus: a node that may have to be retired, once all that belongs to
+ * the change is set, as that settles it; or as it was. NULL: the node's backing id is not kept.
  */
 static void remove_handle(Registry *registry, Node *node, bool writes, RegistryRelease *release, Node **surplus) {
         registry_set(registry, &node->kept->writers, node->kept->writers - (writes && node->kept->writers > 0));

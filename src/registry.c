@@ -85,8 +85,8 @@ static void free_chain(gpointer data) {
 }
 
 /*
- * What a lookup has replaced or retired: whoever resolves names at the same time may have got it. It is freed when nobody does.
- * The lock is held.
+ * What a lookup has replaced or retired: whoever resolves names at the same time may have got it. It is freed when
+ * nobody does. The lock is held.
  */
 static void set_aside(Registry *registry, PoolRef *ref, Node *retired) {
         if (!ref->name && !retired)

@@ -4,26 +4,27 @@
  * The registry: what is known of each node that the kernel knows. Knows nothing of FUSE.
  *
  * Node ids
- *   The kernel names a node (region, directory, symbolic link, …) by an id that we choose. It is a counter that is never
- *   used again, so that an id from before a change can only mean the node of before, or nothing. The root has id 1.
- *   A node is known as long as the kernel may use its id: each time an id is handed out adds one to the node's lookup
- *   count, and registry_forget() takes off as many as the kernel gives back; at zero the node is forgotten, which
- *   changes nothing in the pool. A node whose reply did not reach the kernel is forgotten by whoever failed to reply.
- *   The kernel does not give back an id while a request that names it is under way: an operation may resolve its ids
- *   once and go on without a lock.
+ *   The kernel names a node (region, directory, symbolic link, …) by an id that we choose. It is a counter that is
+ *   never used again, so that an id from before a change can only mean the node of before, or nothing. The root has id
+ *   1. A node is known as long as the kernel may use its id: each time an id is handed out adds one to the node's
+ *   lookup count, and registry_forget() takes off as many as the kernel gives back; at zero the node is forgotten,
+ *   which changes nothing in the pool. A node whose reply did not reach the kernel is forgotten by whoever failed to
+ *   reply. The kernel does not give back an id while a request that names it is under way: an operation may resolve its
+ *   ids once and go on without a lock.
  *
  * Handles
- *   Every open handle of a region counts. All that the kernel serves itself (passthrough) share one backing id: the first
- *   open registers it, the last release gives it up, if not for the next open to find it there (registry_keep_backings()).
+ *   Every open handle of a region counts. All that the kernel serves itself (passthrough) share one backing id: the
+ *   first open registers it, the last release gives it up, if not for the next open to find it there
+ *   (registry_keep_backings()).
  *
  * Names
- *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it needs,
- *   from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving nodes
- *   by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
+ *   A node that is reached by its directory and name (see pool.h) keeps its directory's node, whose descriptor it
+ *   needs, from being forgotten. Whoever changes a name in the pool tells the registry, and keeps others from resolving
+ *   nodes by names meanwhile. A node whose name goes is reached by a descriptor that its PoolRef keeps from then on.
  *
  * Dying
- *   What a later server needs is in the ledger. Each call counts there as a whole, or not at all, together with the note of
- *   it that the request has which the thread has in hand (ledger_current()).
+ *   What a later server needs is in the ledger. Each call counts there as a whole, or not at all, together with the
+ *   note of it that the request has which the thread has in hand (ledger_current()).
  *
  * All calls may be made from any thread. Those that return int return 0 or -errno: -ESTALE for an unknown node id.
  */
@@ -38,9 +39,9 @@ typedef struct Registry Registry;
 #define REGISTRY_ROOT_ID 1
 
 /*
- * With the nodes that the ledger (borrowed) holds. root is the pool's directory, of which the registry takes over what it
- * needs: the root is that, whatever the ledger says. NULL: it is what the ledger says.
- * by_name: some nodes are reached by their names (see pool.h); without, nobody waits for a change of names.
+ * With the nodes that the ledger (borrowed) holds. root is the pool's directory, of which the registry takes over what
+ * it needs: the root is that, whatever the ledger says. NULL: it is what the ledger says. by_name: some nodes are
+ * reached by their names (see pool.h); without, nobody waits for a change of names.
  */
 Registry *registry_new(Ledger *ledger, PoolRef *root, bool by_name);
 void registry_free(Registry *registry);
@@ -61,8 +62,8 @@ uint64_t registry_lookup(Registry *registry, PoolRef *ref);
 void registry_forget(Registry *registry, uint64_t id, uint64_t lookups);
 
 /*
- * Makes the region a persisted one; takes over source. Where its file is there, the node stays known from then on, until
- * the region has lost its last name. Where it has a source already, or is not known, nothing changes.
+ * Makes the region a persisted one; takes over source. Where its file is there, the node stays known from then on,
+ * until the region has lost its last name. Where it has a source already, or is not known, nothing changes.
  */
 void registry_set_source(Registry *registry, uint64_t id, Source *source);
 
@@ -72,13 +73,16 @@ const Source *registry_source(Registry *registry, uint64_t id);
 /* If the node has no handle, it waits for its first use: until a client gets one. */
 void registry_await_use(Registry *registry, uint64_t id);
 
-/* Notes that a client is being told of the node, and may open it; and whether that was so many microseconds ago at most. */
+/*
+ * Notes that a client is being told of the node, and may open it; and whether that was so many microseconds ago at
+ * most.
+ */
 void registry_expect(Registry *registry, uint64_t id);
 bool registry_is_expected(Registry *registry, uint64_t id, gint64 within);
 
 /*
- * Keeps a node that is known so until registry_drop(): whether it is known. registry_meet() finds or adds the node and holds
- * it; takes over *ref. Held for this server: not for the next.
+ * Keeps a node that is known so until registry_drop(): whether it is known. registry_meet() finds or adds the node and
+ * holds it; takes over *ref. Held for this server: not for the next.
  */
 bool registry_hold(Registry *registry, uint64_t id);
 uint64_t registry_meet(Registry *registry, PoolRef *ref);
@@ -119,7 +123,10 @@ void registry_handle_used(Registry *registry, uint64_t id);
 /* Takes one handle off the node. */
 int registry_handle_removed(Registry *registry, uint64_t id, bool writes, RegistryRelease *release);
 
-/* The handle that the request has counted which the thread has in hand was no use of the region: its client never got it. */
+/*
+ * The handle that the request has counted which the thread has in hand was no use of the region: its client never got
+ * it.
+ */
 void registry_handle_taken_back(Registry *registry, const LedgerRequest *request);
 
 /* The backing id that the last handle left has been closed. */
@@ -128,20 +135,23 @@ void registry_backing_closed(Registry *registry);
 /* Regions may keep their backing id when they have lost their last handle: so many of them. Without this call, none. */
 void registry_keep_backings(Registry *registry, unsigned most);
 
-/* From now on none keep theirs. One that a region has kept, for the caller to be closed: to be called until there is none, 0. */
+/*
+ * From now on none keep theirs. One that a region has kept, for the caller to be closed: to be called until there is
+ * none, 0.
+ */
 int registry_end_backings(Registry *registry);
 
 /*
- * Has a region not keep its backing id, now or when it loses its last handle. One that is to be closed by the caller, or 0; it
- * is noted with the request in hand.
+ * Has a region not keep its backing id, now or when it loses its last handle. One that is to be closed by the caller,
+ * or 0; it is noted with the request in hand.
  */
 int registry_lose_backing(Registry *registry, uint64_t id);
 
 int registry_handles(Registry *registry, uint64_t id, uint64_t *handles);
 
 /*
- * Notes the policy of a region, or of a directory, as the pool keeps it. certain: nobody changes it there without telling us, so
- * that it need not be read again.
+ * Notes the policy of a region, or of a directory, as the pool keeps it. certain: nobody changes it there without
+ * telling us, so that it need not be read again.
  */
 void registry_note_policy(Registry *registry, uint64_t id, const RegionPolicy *policy, bool certain);
 
@@ -173,7 +183,10 @@ void registry_include(Registry *registry, uint64_t id, bool ended);
 /* The id of a node that is known, or 0. Counts no lookup. */
 uint64_t registry_find(Registry *registry, const PoolRef *ref);
 
-/* Proposes a backing id for a node with a handle. Returns the one in force: *unused is to be closed by the caller, or 0. */
+/*
+ * Proposes a backing id for a node with a handle. Returns the one in force: *unused is to be closed by the caller, or
+ * 0.
+ */
 int registry_set_backing(Registry *registry, uint64_t id, int backing_id, int *unused);
 
 /* How many regions the pool holds: told at start, then kept up with what operations create and end. */

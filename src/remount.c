@@ -97,7 +97,10 @@ static void append_options(GPtrArray *arguments, char **given) {
         }
 }
 
-/* What is given now is compared as if it had been said when the daemon was started: it may well be the same, as in fstab(5). */
+/*
+ * What is given now is compared as if it had been said when the daemon was started: it may well be the same, as in
+ * fstab(5).
+ */
 static void say_what_stays(const char *mountpoint, char **given) {
         g_autoptr(GPtrArray) arguments = read_arguments(mountpoint);
         g_auto(Options) made = { 0 }, now = { 0 };

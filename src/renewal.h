@@ -3,9 +3,10 @@
 /*
  * After a connection that was lost: the pool goes on under a new one. For the keeper and the server.
  *
- * Requests that come over io_uring (see server-rings.h) are lost with the server that has them in hand: the kernel does not
- * hand them out again, and their clients would wait for ever. So the keeper ends the connection and mounts afresh. The
- * kernel has forgotten all nodes and handles then, and what the ledger says of them is void. What is left concerns the pool:
+ * Requests that come over io_uring (see server-rings.h) are lost with the server that has them in hand: the kernel does
+ * not hand them out again, and their clients would wait for ever. So the keeper ends the connection and mounts afresh.
+ * The kernel has forgotten all nodes and handles then, and what the ledger says of them is void. What is left concerns
+ * the pool:
  *
  *   backing ids    stay registered as long as a client keeps anything of the old mount, and with them the memory of regions
  *                  that have ended meanwhile. They are given up while there is a descriptor to do so.
@@ -24,5 +25,8 @@
 /* In the keeper, while the old connection is there: gives up what it has registered. channel is its descriptor. */
 void renewal_release(Ledger *ledger, int channel);
 
-/* In the new server, before it opens anything. descriptors (int): those of the keeper; all others are closed. 0 or -errno. */
+/*
+ * In the new server, before it opens anything. descriptors (int): those of the keeper; all others are closed. 0 or
+ * -errno.
+ */
 int renewal_begin(Ledger *ledger, const Pool *pool, const GArray *descriptors);

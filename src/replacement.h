@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * A keeper that is to be replaced: the program now on disk is asked whether it can go on (see successor.h), and then the server to
- * make way. Whatever is in the way of that is said in the log, and all stays as it is; where another run of the service is to go on, this one is
- * to end then (SIGTERM), as it would without. Servers may die meanwhile.
+ * A keeper that is to be replaced: the program now on disk is asked whether it can go on (see successor.h), and then
+ * the server to make way. Whatever is in the way of that is said in the log, and all stays as it is; where another run
+ * of the service is to go on, this one is to end then (SIGTERM), as it would without. Servers may die meanwhile.
  *
  * For the keeper, which has children that it did not wait for, and may not open a descriptor.
  */

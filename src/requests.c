@@ -58,7 +58,10 @@ static bool is_hopeless(const LedgerRequest *request) {
         return request->deaths >= DEATHS || request->hangs >= HANGS;
 }
 
-/* A server has died. Whose fault it was is not known: most requests are in hand for so short a time that it is seen soon. */
+/*
+ * A server has died. Whose fault it was is not known: most requests are in hand for so short a time that it is seen
+ * soon.
+ */
 static void note_death(LedgerRequest *request, uint64_t restarts) {
         uint64_t now = g_get_monotonic_time();
 

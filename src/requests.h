@@ -1,23 +1,24 @@
 #pragma once
 
 /*
- * Requests in hand: each is carried out once, whatever happens to the server that has taken it. Knows nothing of libfuse, but
- * what the kernel's requests look like.
+ * Requests in hand: each is carried out once, whatever happens to the server that has taken it. Knows nothing of
+ * libfuse, but what the kernel's requests look like.
  *
  * The kernel hands out again what a dead server has not answered, under the same number. So a request has a slot in the
- * ledger, from before it is begun until after it is answered, with what it has counted and what it was about to change. When it
- * comes again, the next server finds the slot by the number, takes back what was counted (operations_take_back()), and begins
- * anew; an operation that changes names finds its intent, and sees by the pool whether the change has been made. Nobody else
- * can have changed it meanwhile: the kernel keeps the directory locked until the answer.
+ * ledger, from before it is begun until after it is answered, with what it has counted and what it was about to change.
+ * When it comes again, the next server finds the slot by the number, takes back what was counted
+ * (operations_take_back()), and begins anew; an operation that changes names finds its intent, and sees by the pool
+ * whether the change has been made. Nobody else can have changed it meanwhile: the kernel keeps the directory locked
+ * until the answer.
  *
- * A slot whose request does not come again was of one that had been answered: what it counted stands. That is certain when the
- * kernel has handed out a request that it has not handed out before, as those come first.
+ * A slot whose request does not come again was of one that had been answered: what it counted stands. That is certain
+ * when the kernel has handed out a request that it has not handed out before, as those come first.
  *
- * A kernel that does not hand out requests again (before Linux 6.9) leaves the buffers in which they were received, one for
- * each thread. They are carried on with from there, if the kernel still waits for an answer.
+ * A kernel that does not hand out requests again (before Linux 6.9) leaves the buffers in which they were received, one
+ * for each thread. They are carried on with from there, if the kernel still waits for an answer.
  *
- * Forgets have no answer, and do not come again. They are received where the next server can read them (ledger_buffer()),
- * and applied by it, from the first that was not.
+ * Forgets have no answer, and do not come again. They are received where the next server can read them
+ * (ledger_buffer()), and applied by it, from the first that was not.
  */
 
 #include "registry.h"
@@ -48,18 +49,22 @@ void requests_clear_buffers(Requests *requests);
 bool requests_begin_left(Requests *requests, uint64_t unique);
 
 /*
- * What dead servers had left to other threads is put back into buffers. The numbers (uint64_t) of those that were too large to
- * be kept; to be freed.
+ * What dead servers had left to other threads is put back into buffers. The numbers (uint64_t) of those that were too
+ * large to be kept; to be freed.
  */
 GArray *requests_put_back(Requests *requests);
 
 /*
- * The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand, and it is to be taken
- * back: not where server after server has died of that. Then it is hopeless as well, and what it has counted stays.
+ * The request that a buffer holds becomes the thread's current one. Whether a dead server has had it in hand, and it is
+ * to be taken back: not where server after server has died of that. Then it is hopeless as well, and what it has
+ * counted stays.
  */
 bool requests_begin(Requests *requests, const void *buffer);
 
-/* Whether server after server has died, or was killed as it hung, with the current one in hand: it is to be answered with an error, and named. */
+/*
+ * Whether server after server has died, or was killed as it hung, with the current one in hand: it is to be answered
+ * with an error, and named.
+ */
 bool requests_is_hopeless(const Requests *requests);
 
 /* The thread's current one, if there is one still, is done with. */

@@ -12,8 +12,8 @@ typedef bool (*ServerDescriptorsFound)(void *data, int fd);
 void server_descriptors_named(const Ledger *ledger, void (*found)(void *data, int fd), void *data);
 
 /*
- * Closes all but the keeper's, those of the ledger's nodes, handles and requests, and one more (or -1). found, unless it is NULL, is asked
- * about each of them before.
+ * Closes all but the keeper's, those of the ledger's nodes, handles and requests, and one more (or -1). found, unless
+ * it is NULL, is asked about each of them before.
  */
 void server_descriptors_sweep(const GArray *keepers, const Ledger *ledger, int one_more,
                               ServerDescriptorsFound found, void *data);

@@ -38,8 +38,8 @@ void server_settle_doubts(Server *server) {
 }
 
 /*
- * A server that dies between getting a backing id and noting it would leave the kernel a file open for good. Ids are given out
- * in order: what it may have got lies below the next one.
+ * A server that dies between getting a backing id and noting it would leave the kernel a file open for good. Ids are
+ * given out in order: what it may have got lies below the next one.
  */
 static void give_up_backings(Server *server) {
         int first = requests_first_backing(server->place->ledger), channel = fuse_session_fd(server->session);
@@ -65,8 +65,8 @@ bool server_follow(Server *server, GError **error) {
 }
 
 /*
- * A kernel that does not repeat requests, before Linux 6.9: the workers take them from the dead server's buffers. What is found
- * in none is answered, as its client would wait for good.
+ * A kernel that does not repeat requests, before Linux 6.9: the workers take them from the dead server's buffers. What
+ * is found in none is answered, as its client would wait for good.
  */
 static void put_back_left(Server *server) {
         g_autoptr(GArray) left = requests_put_back(server->requests);
@@ -92,8 +92,8 @@ void server_take_requests(Server *server) {
 }
 
 /*
- * A dead server may have read the report of a close, or been about to: the region that this was on is to be looked at again.
- * By its descriptor, as the kernel may have forgotten it. It stays open until that is sure to happen.
+ * A dead server may have read the report of a close, or been about to: the region that this was on is to be looked at
+ * again. By its descriptor, as the kernel may have forgotten it. It stays open until that is sure to happen.
  */
 bool server_take_stray(void *data, int fd) {
         Server *server = data;

@@ -43,5 +43,7 @@ void server_take_requests(Server *server);
 /* ... and looks at what it may have left undone, when there are. */
 void server_settle_doubts(Server *server);
 
-/* Whether a descriptor that is found open beside those that are known is to stay open until then. data is the server. */
+/*
+ * Whether a descriptor that is found open beside those that are known is to stay open until then. data is the server.
+ */
 bool server_take_stray(void *data, int fd);

@@ -9,8 +9,8 @@
 #define KNOWN_SINCE 318
 
 /*
- * Requests that each queue holds, with a buffer each. They are answered one after the other: more would wait in the server
- * instead of in the kernel, and their answers for each other.
+ * Requests that each queue holds, with a buffer each. They are answered one after the other: more would wait in the
+ * server instead of in the kernel, and their answers for each other.
  */
 #define DEPTH "8"
 

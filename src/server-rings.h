@@ -3,8 +3,8 @@
 /*
  * The rings: a session's requests over io_uring, one queue for each of the machine's processors. For server*.c alone.
  *
- * libfuse answers them, with a thread for each queue; it makes them while it processes the kernel's first request. The workers
- * read /dev/fuse as without them: what is forgotten comes there, and what came before the rings were ready.
+ * libfuse answers them, with a thread for each queue; it makes them while it processes the kernel's first request. The
+ * workers read /dev/fuse as without them: what is forgotten comes there, and what came before the rings were ready.
  */
 
 #include "operations.h"

@@ -90,7 +90,10 @@ static bool receive_init(const ServerPlace *place, struct fuse_session *session)
 
 #define INIT 26
 
-/* Whether what the ledger holds is the kernel's first request. Without it there is no going on: the keeper ends the mount. */
+/*
+ * Whether what the ledger holds is the kernel's first request. Without it there is no going on: the keeper ends the
+ * mount.
+ */
 static bool init_is_good(LedgerHeader *header) {
         const struct fuse_in_header *request = (const struct fuse_in_header *)(const void *)header->init;
 
@@ -101,7 +104,9 @@ static bool init_is_good(LedgerHeader *header) {
         return false;
 }
 
-/* This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores. */
+/*
+ * This session learns what was settled with a dead one: from the same request, whose second answer the kernel ignores.
+ */
 static bool repeat_init(const ServerPlace *place, struct fuse_session *session) {
         LedgerHeader *header = ledger_header(place->ledger);
         struct fuse_buf request = { .size = header->init_size, .mem = header->init, .mem_size = header->init_size };
@@ -149,7 +154,10 @@ static int answer(const struct fuse_session *session, uint64_t unique, int error
 }
 
 bool server_session_is_awaited(const struct fuse_session *session, uint64_t unique) {
-        /* An interrupt of a request is answered under this number: with no error, that does nothing if there is the request. */
+        /*
+         * An interrupt of a request is answered under this number: with no error, that does nothing if there is the
+         * request.
+         */
         return answer(session, unique | INTERRUPT, 0) == 0;
 }
 

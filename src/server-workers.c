@@ -53,8 +53,8 @@ struct Workers {
 static bool start_worker(Workers *workers);
 
 /*
- * Where it receives. The pages are there before the kernel needs them: a request that it cannot hand out, because the server is
- * killed while it waits for one, it answers with EIO.
+ * Where it receives. The pages are there before the kernel needs them: a request that it cannot hand out, because the
+ * server is killed while it waits for one, it answers with EIO.
  */
 static void take_buffer(Worker *worker) {
         const Workers *workers = worker->workers;
@@ -147,7 +147,10 @@ static bool start_worker(Workers *workers) {
 static void take_interrupt(int signal) {
 }
 
-/* Has a thread that waits for a request see that there is to be none; and again, as it may be about to wait only. Joins it. */
+/*
+ * Has a thread that waits for a request see that there is to be none; and again, as it may be about to wait only. Joins
+ * it.
+ */
 static void interrupt(const Worker *worker) {
         struct timespec until;
 

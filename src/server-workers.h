@@ -8,8 +8,8 @@
 typedef struct Workers Workers;
 
 /*
- * Starts some; most: how many there may be, 0 for the default. operations, whose session is answered, ledger and requests are
- * borrowed.
+ * Starts some; most: how many there may be, 0 for the default. operations, whose session is answered, ledger and
+ * requests are borrowed.
  */
 Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *requests, unsigned most, GError **error);
 

@@ -261,8 +261,8 @@ static End wait_for_end(const Server *server) {
 }
 
 /*
- * What threads have in hand is finished; what waits for the kernel, or for regions' ends, is left as by a server that dies. Returns
- * if the keeper has died meanwhile: nobody would take the mount over.
+ * What threads have in hand is finished; what waits for the kernel, or for regions' ends, is left as by a server that
+ * dies. Returns if the keeper has died meanwhile: nobody would take the mount over.
  */
 static void yield(Server *server) {
         g_autoptr(GError) error = NULL;
@@ -302,7 +302,9 @@ static void end_backings(const Server *server) {
 static void server_free(Server *server) {
         if (!server)
                 return;
-        /* Threads of libfuse wait for what does not come: they end with the process, and need what they have till then. */
+        /*
+         * Threads of libfuse wait for what does not come: they end with the process, and need what they have till then.
+         */
         if (server->operations.rings && server->session && !server->started)
                 return;
         give_reserve(server);

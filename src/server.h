@@ -1,6 +1,8 @@
 #pragma once
 
-/* The server: the FUSE session, and the threads that answer its requests. One process of several, one after the other. */
+/*
+ * The server: the FUSE session, and the threads that answer its requests. One process of several, one after the other.
+ */
 
 #include "channel.h"
 #include "ledger.h"
@@ -29,7 +31,10 @@ typedef struct ServerPlace {
         Watchdog *watchdog;  /* the keeper's, which knows why it killed that; NULL: none */
 } ServerPlace;
 
-/* Signals: from the server to the keeper, the mount answers; to the server, the keeper has died, or asks it to make way. */
+/*
+ * Signals: from the server to the keeper, the mount answers; to the server, the keeper has died, or asks it to make
+ * way.
+ */
 #define SERVER_READY SIGUSR1
 #define SERVER_ORPHANED SIGUSR2
 #define SERVER_YIELD SIGHUP
@@ -37,12 +42,15 @@ typedef struct ServerPlace {
 /* The exit status of one that has made way: the mount is there. */
 #define SERVER_YIELDED 92
 
-/* Blocks the signals that the server asks for, and no others; before there are threads. One that has come stays pending. */
+/*
+ * Blocks the signals that the server asks for, and no others; before there are threads. One that has come stays
+ * pending.
+ */
 void server_block_signals(void);
 
 /*
- * Serves until SIGTERM or SIGINT comes, or the mount is taken away; takes it away. Or until the keeper asks it to make way. The process's exit status: what
- * went wrong at the start has been said on stderr.
+ * Serves until SIGTERM or SIGINT comes, or the mount is taken away; takes it away. Or until the keeper asks it to make
+ * way. The process's exit status: what went wrong at the start has been said on stderr.
  *
  * What the ledger holds of a dead server goes on where that died.
  */

@@ -18,12 +18,14 @@ struct Source {
 
 #define ORIGIN_ATTRIBUTE "origin"
 
-/* Bytes of a file handle that are enough to tell files apart: inode and generation come first, wherever there are any. */
+/*
+ * Bytes of a file handle that are enough to tell files apart: inode and generation come first, wherever there are any.
+ */
 #define HANDLE_MAX 32
 
 /*
- * What is kept. With its time of creation, and the generation that is in a file handle, an inode number means one file only,
- * also when the number is used again.
+ * What is kept. With its time of creation, and the generation that is in a file handle, an inode number means one file
+ * only, also when the number is used again.
  */
 typedef struct Origin {
         uint64_t file_system; /* as of statfs(2) */

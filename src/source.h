@@ -1,12 +1,12 @@
 #pragma once
 
 /*
- * The source of a persisted region: the file whose pages are the region's memory. The region's own file in the pool stays
- * empty, and gives it its name, owner, mode and rules. Knows nothing of FUSE.
+ * The source of a persisted region: the file whose pages are the region's memory. The region's own file in the pool
+ * stays empty, and gives it its name, owner, mode and rules. Knows nothing of FUSE.
  *
- * A source is kept with the pool's file, so that a pool=DIR has it again at the next mount: as a path, and what identifies
- * the file that was found there. What is then found by the path, and is another file, is not taken for it: nobody who can
- * change the path gets at files by the daemon's rights.
+ * A source is kept with the pool's file, so that a pool=DIR has it again at the next mount: as a path, and what
+ * identifies the file that was found there. What is then found by the path, and is another file, is not taken for it:
+ * nobody who can change the path gets at files by the daemon's rights.
  *
  * Calls that return int return 0 or a descriptor, or -errno: -ESTALE where the file was not found again.
  */
@@ -33,8 +33,8 @@ int source_descriptor(const Source *source);
 bool source_is_there(const Source *source);
 
 /*
- * Keeps it with the file in the pool that node is open on, O_PATH included; and finds it again: *source is NULL if none is
- * kept, and one without its file where that is not found.
+ * Keeps it with the file in the pool that node is open on, O_PATH included; and finds it again: *source is NULL if none
+ * is kept, and one without its file where that is not found.
  */
 int source_keep(const Source *source, int node);
 int source_restore(int node, Source **source);

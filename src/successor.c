@@ -27,7 +27,9 @@ char *successor_find_path(void) {
         const char *given = (const char *)(uintptr_t)getauxval(AT_EXECFN);
         g_autofree char *path = given ? g_canonicalize_filename(given, NULL) : NULL;
 
-        /* One that was started by a descriptor, or is the interpreter of another, has no better path than the kernel's. */
+        /*
+         * One that was started by a descriptor, or is the interpreter of another, has no better path than the kernel's.
+         */
         if (path && !g_str_has_prefix(path, "/dev/fd/") && !g_str_has_prefix(path, "/proc/") &&
             is_same(path, "/proc/self/exe"))
                 return g_steal_pointer(&path);

@@ -1,12 +1,12 @@
 #pragma once
 
 /*
- * The program that is on disk now, where this one was started from: the one to go on with when it is replaced by another
- * version. It is asked first, so that nothing has been given up when it cannot be run, is another program, or cannot read what
- * this one has kept.
+ * The program that is on disk now, where this one was started from: the one to go on with when it is replaced by
+ * another version. It is asked first, so that nothing has been given up when it cannot be run, is another program, or
+ * cannot read what this one has kept.
  *
- * It is asked by being run, with one argument before all those that this one was started with. The answer is its exit status:
- * a pipe would be one more descriptor in a table that is shared with servers.
+ * It is asked by being run, with one argument before all those that this one was started with. The answer is its exit
+ * status: a pipe would be one more descriptor in a table that is shared with servers.
  */
 
 #include <glib.h>

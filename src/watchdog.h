@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * The watchdog: finds a server that lives and does not get on. The keeper has it, looks at short intervals, and kills the
- * server that hangs. It reads the ledger and asks the channel; it never writes to the ledger while a server lives, and
- * neither takes memory nor opens descriptors once it is made.
+ * The watchdog: finds a server that lives and does not get on. The keeper has it, looks at short intervals, and kills
+ * the server that hangs. It reads the ledger and asks the channel; it never writes to the ledger while a server lives,
+ * and neither takes memory nor opens descriptors once it is made.
  *
  * A server hangs if for the given time
  *   a request is in hand    of this server, whoever has it: the thread that has received it, or what it was left to
@@ -14,14 +14,14 @@
  *                           is left alone.
  *   it does not serve       though it was started to.
  *
- * Why the channel and not a heartbeat: poll(2) on /dev/fuse tells whether requests wait, which is what matters, in every
- * mode, and costs the server nothing. A heartbeat says that one thread of the server runs, which need not be one that
- * answers; it wakes an idle server for ever, and has one killed that someone looks at with a debugger while nobody needs
- * it. The kernel's count of waiting requests (/sys/fs/fuse/connections) includes those in hand, and is not mounted
- * everywhere.
+ * Why the channel and not a heartbeat: poll(2) on /dev/fuse tells whether requests wait, which is what matters, in
+ * every mode, and costs the server nothing. A heartbeat says that one thread of the server runs, which need not be one
+ * that answers; it wakes an idle server for ever, and has one killed that someone looks at with a debugger while nobody
+ * needs it. The kernel's count of waiting requests (/sys/fs/fuse/connections) includes those in hand, and is not
+ * mounted everywhere.
  *
- * Time counts as far as the keeper has run: after a look that comes late, no more than one interval has passed. A machine
- * or a group of processes that was frozen, keeper and server together, is not taken for a server that hangs.
+ * Time counts as far as the keeper has run: after a look that comes late, no more than one interval has passed. A
+ * machine or a group of processes that was frozen, keeper and server together, is not taken for a server that hangs.
  */
 
 #include "ledger.h"

@@ -119,8 +119,8 @@ static bool look_at_descriptors(const Process *process) {
 }
 
 /*
- * The lines name the file that was mapped, so a region's own device and inode in cached mode and with passthrough alike,
- * where the memory is another file's: the kernel shows what the user opened (since 6.7; passthrough needs 6.9).
+ * The lines name the file that was mapped, so a region's own device and inode in cached mode and with passthrough
+ * alike, where the memory is another file's: the kernel shows what the user opened (since 6.7; passthrough needs 6.9).
  */
 static bool look_at_views(const Process *process) {
         FILE *file = open_file(process, "maps");

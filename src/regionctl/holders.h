@@ -26,8 +26,9 @@ typedef struct Holders {
 #define HOLDERS_INIT { NULL, 0 }
 
 /*
- * Looks for the region in all processes but this one, without a request to any file system. Descriptors that are not open
- * (O_PATH) are no handles. What is in no process's table (on its way through a socket, held by the kernel) is not found.
+ * Looks for the region in all processes but this one, without a request to any file system. Descriptors that are not
+ * open (O_PATH) are no handles. What is in no process's table (on its way through a socket, held by the kernel) is not
+ * found.
  */
 void holders_find(Holders *holders, const struct stat *region);
 void holders_clear(Holders *holders);

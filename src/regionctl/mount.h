@@ -15,8 +15,8 @@ typedef struct Mount {
 #define MOUNT_INIT { NULL, NULL, 0 }
 
 /*
- * Finds the mount. The path need not exist, but its directory has to. Symbolic links on the way are followed. Says what is
- * wrong and returns another status than STATUS_DONE otherwise.
+ * Finds the mount. The path need not exist, but its directory has to. Symbolic links on the way are followed. Says what
+ * is wrong and returns another status than STATUS_DONE otherwise.
  */
 Status mount_find(Mount *mount, const char *path);
 void mount_clear(Mount *mount);

@@ -39,7 +39,9 @@ void object_add_flag(JsonBuilder *builder, const char *name, gint64 flag) {
 }
 
 void object_add_size(JsonBuilder *builder, const char *name, guint64 bytes) {
-        /* 2^63, which a length may be padded to, is more than its integers hold, and a floating-point number exactly. */
+        /*
+         * 2^63, which a length may be padded to, is more than its integers hold, and a floating-point number exactly.
+         */
         if (bytes == G_MAXUINT64 || bytes <= G_MAXINT64) {
                 object_add_number(builder, name, bytes);
                 return;

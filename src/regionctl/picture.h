@@ -17,8 +17,8 @@ typedef struct Picture {
 #define PICTURE_INIT { NULL, NULL }
 
 /*
- * Finds the parts. fd is any descriptor of the region, O_PATH included. The region is opened for that, but never where the
- * close could be what ends it: it ends with its handles, and nobody has one, nor, as has_view says, a view.
+ * Finds the parts. fd is any descriptor of the region, O_PATH included. The region is opened for that, but never where
+ * the close could be what ends it: it ends with its handles, and nobody has one, nor, as has_view says, a view.
  */
 void picture_take(Picture *picture, int fd, const RegionInfo *info, bool has_view);
 void picture_clear(Picture *picture);

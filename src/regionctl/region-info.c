@@ -55,7 +55,9 @@ static void read_stat(RegionInfo *info, unsigned wanted) {
                         info->values[known[i].attribute] = g_strdup_printf("%" G_GUINT64_FORMAT, known[i].value);
 }
 
-/* The others, each of which is a question to the daemon. 0 or -errno. A node that has gone answers ESTALE, or ENOENT. */
+/*
+ * The others, each of which is a question to the daemon. 0 or -errno. A node that has gone answers ESTALE, or ENOENT.
+ */
 static int read_values(RegionInfo *info, int fd, unsigned wanted) {
         g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
         char value[PATH_MAX];

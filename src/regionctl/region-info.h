@@ -45,9 +45,9 @@ typedef struct RegionInfo {
 } RegionInfo;
 
 /*
- * Reads the wanted set of attributes of name in directory (or AT_FDCWD); links are not followed. The region is not opened:
- * no handle is made. Where reading is not permitted, what stat(2) tells is all. NULL with errno, which is ENOENT also where
- * the region goes away meanwhile. name and path are left to the caller to set.
+ * Reads the wanted set of attributes of name in directory (or AT_FDCWD); links are not followed. The region is not
+ * opened: no handle is made. Where reading is not permitted, what stat(2) tells is all. NULL with errno, which is
+ * ENOENT also where the region goes away meanwhile. name and path are left to the caller to set.
  */
 RegionInfo *region_info_read(int directory, const char *name, unsigned wanted);
 

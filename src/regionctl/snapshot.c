@@ -8,7 +8,9 @@
 /* What the columns of the table take. */
 #define WANTED (REGION_ALL & ~(1U << REGION_PAGE_SIZE | 1U << REGION_ID | 1U << REGION_SOURCE))
 
-/* Before the regions, each of which is a Record and its texts, with their null bytes: name, path, values that it has. */
+/*
+ * Before the regions, each of which is a Record and its texts, with their null bytes: name, path, values that it has.
+ */
 typedef struct Header {
         int result;
         guint count; /* of regions */

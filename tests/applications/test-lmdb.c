@@ -1,4 +1,6 @@
-/* LMDB: all read through views of the environment, its lock is in a view too; writers write by calls or through views. */
+/*
+ * LMDB: all read through views of the environment, its lock is in a view too; writers write by calls or through views.
+ */
 #include "application.h"
 
 static void share(const char *by) {

@@ -5,7 +5,10 @@ START_TEST(python_shares_memory) {
         int watch = application_watch();
 
         application_run("good\n", "python3 -W error shared-memory.py");
-        /* At least what the script makes: two for each of its two ways to start processes, and locks and arrays besides. */
+        /*
+         * At least what the script makes: two for each of its two ways to start processes, and locks and arrays
+         * besides.
+         */
         ck_assert_uint_ge(application_made(watch, ""), 8);
         must(close(watch));
 }

@@ -49,7 +49,10 @@ static pid_t process_of(pid_t thread) {
         return atoi(line + strlen("\nTgid:"));
 }
 
-/* Calls that any code may make, for memory, locks, threads, and its line in a log: nothing is known of a thread by them. */
+/*
+ * Calls that any code may make, for memory, locks, threads, and its line in a log: nothing is known of a thread by
+ * them.
+ */
 static bool is_of_its_own(uint64_t call) {
         static const uint64_t own[] = { SYS_mmap,  SYS_munmap, SYS_mremap, SYS_mprotect,       SYS_madvise, SYS_brk,
                                         SYS_futex, SYS_clone,  SYS_clone3, SYS_rt_sigprocmask, SYS_getpid,  SYS_gettid };

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Holds requests in servers' hands: a thread that has taken a request of one operation is stopped (ptrace(2)) at the first
- * call about files that it makes of the kernel after that, and stays there: it has begun, and not answered. All others go
- * on: the server's other threads, and the keeper. So it is with each server that the keeper starts.
+ * Holds requests in servers' hands: a thread that has taken a request of one operation is stopped (ptrace(2)) at the
+ * first call about files that it makes of the kernel after that, and stays there: it has begun, and not answered. All
+ * others go on: the server's other threads, and the keeper. So it is with each server that the keeper starts.
  *
  * One that the server only has to say a word about in its log, as it refuses it, is let go.
  *

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The test as service manager: runs the daemon as a service, is told how it is, and keeps its descriptors for the next run, as
- * systemd does.
+ * The test as service manager: runs the daemon as a service, is told how it is, and keeps its descriptors for the next
+ * run, as systemd does.
  */
 
 #include "fixture.h"

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The program on disk that a keeper is to become: in a directory of the test's own, a copy of the daemon's, or whatever is put in
- * its place. The mount is made with it.
+ * The program on disk that a keeper is to become: in a directory of the test's own, a copy of the daemon's, or whatever
+ * is put in its place. The mount is made with it.
  */
 
 #include <sys/types.h>
@@ -17,7 +17,9 @@ void program_end_mounted(void);
 
 const char *program_path(void);
 
-/* Puts a copy of another one in its place; of the daemon's own; and a shell script, to which $original is the daemon's. */
+/*
+ * Puts a copy of another one in its place; of the daemon's own; and a shell script, to which $original is the daemon's.
+ */
 void program_put(const char *from);
 void program_put_original(void);
 void program_put_script(const char *text);

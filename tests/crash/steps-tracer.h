@@ -1,9 +1,10 @@
 #pragma once
 
 /*
- * Kills a server at one of its steps, by tracing it (ptrace(2)). A step is a system call that leaves something behind, or,
- * where the server has been built with the Meson option crash-points, a store in the ledger. It dies before it. Between two
- * steps nothing happens that the next server could find: a server that has been killed at each has been killed everywhere.
+ * Kills a server at one of its steps, by tracing it (ptrace(2)). A step is a system call that leaves something behind,
+ * or, where the server has been built with the Meson option crash-points, a store in the ledger. It dies before it.
+ * Between two steps nothing happens that the next server could find: a server that has been killed at each has been
+ * killed everywhere.
  */
 
 #include <glib.h>
@@ -22,8 +23,8 @@ typedef struct Trace {
 } Trace;
 
 /*
- * Has act called in a thread of its own, and kills the server before the step with that number, the first being 1. Returns
- * when act has returned, and the server, unless it died, has had nothing to do for quiet milliseconds. What act returned.
- * Fails the test when that takes more than 20 s.
+ * Has act called in a thread of its own, and kills the server before the step with that number, the first being 1.
+ * Returns when act has returned, and the server, unless it died, has had nothing to do for quiet milliseconds. What act
+ * returned. Fails the test when that takes more than 20 s.
  */
 int tracer_run(pid_t server, unsigned kill_at, unsigned quiet, int (*act)(void *data), void *data, Trace *trace);

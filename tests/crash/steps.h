@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * Every changing operation, killed at every step: what is tried, and how. A case sets a scene, has a client do one thing in
- * it, and says what the answer is; whatever else there is to see is compared with what is there when no server dies.
+ * Every changing operation, killed at every step: what is tried, and how. A case sets a scene, has a client do one
+ * thing in it, and says what the answer is; whatever else there is to see is compared with what is there when no server
+ * dies.
  */
 
 #include "fixture.h"

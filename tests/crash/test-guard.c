@@ -1,4 +1,7 @@
-/* A program that takes the keeper's place and does not get as far as to answer: what it was before goes on, and never two at once. */
+/*
+ * A program that takes the keeper's place and does not get as far as to answer: what it was before goes on, and never
+ * two at once.
+ */
 #include "crash.h"
 #include "held.h"
 #include "holder.h"

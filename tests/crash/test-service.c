@@ -34,8 +34,8 @@ static void put(GString *command, const char *what, const char *value) {
 }
 
 /*
- * Runs a command of the unit while a job for it is queued ("restart", "stop"; NULL: none). The process, which is to be waited
- * for.
+ * Runs a command of the unit while a job for it is queued ("restart", "stop"; NULL: none). The process, which is to be
+ * waited for.
  */
 static pid_t begin_command(const char *key, const char *job) {
         g_autofree char *value = value_of(key), *process = g_strdup_printf("%d", fixture_daemon());

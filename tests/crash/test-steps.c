@@ -1,7 +1,7 @@
 /*
- * The server is killed at each step of each operation that changes something: the client gets the answer that it would have had, and
- * what there is to see is what is there when no server dies. A case is done without, and then once for each of its steps,
- * until it gets by before the server has come as far.
+ * The server is killed at each step of each operation that changes something: the client gets the answer that it would
+ * have had, and what there is to see is what is there when no server dies. A case is done without, and then once for
+ * each of its steps, until it gets by before the server has come as far.
  */
 #include "steps-leaks.h"
 #include "steps-snapshot.h"
@@ -14,11 +14,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-/* How long a server is to have had nothing to do for an operation to be over, in ms; and with what lifetimes put off. */
+/*
+ * How long a server is to have had nothing to do for an operation to be over, in ms; and with what lifetimes put off.
+ */
 #define QUIET 25
 #define QUIET_OF_ENDS 60
 
-/* How often a step is tried that an operation did not come to, as what happens behind a client's back may come later. */
+/*
+ * How often a step is tried that an operation did not come to, as what happens behind a client's back may come later.
+ */
 #define TRIES 5
 
 /* For what happens behind the client's back. */

@@ -1,6 +1,6 @@
 /*
- * The pool is full in the middle of everything: ENOSPC, and nothing is half made, half counted or lost. Each test runs with a
- * private pool, and with pool=DIR on a small tmpfs (an ordinary user's private pool lies on that too).
+ * The pool is full in the middle of everything: ENOSPC, and nothing is half made, half counted or lost. Each test runs
+ * with a private pool, and with pool=DIR on a small tmpfs (an ordinary user's private pool lies on that too).
  */
 #include "faults.h"
 

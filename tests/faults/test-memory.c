@@ -96,8 +96,8 @@ static void write_what_fits(void *data) {
 }
 
 /*
- * In cached mode what clients write is charged to the daemon. Servers are killed, and the keeper tries again until they can live.
- * The client has to wait for that, or is told that servers die of what it asks.
+ * In cached mode what clients write is charged to the daemon. Servers are killed, and the keeper tries again until they
+ * can live. The client has to wait for that, or is told that servers die of what it asks.
  */
 START_TEST(the_daemon_reaches_the_limit_of_its_group) {
         g_autofree char *group = make_group(LIMIT_OF_DAEMON);

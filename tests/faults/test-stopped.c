@@ -15,7 +15,10 @@
 #define MIB (1024 * 1024)
 #define PAGES 256
 
-/* While the server is stopped at least one out of so many calls is done that are done while it runs: others use the machine too. */
+/*
+ * While the server is stopped at least one out of so many calls is done that are done while it runs: others use the
+ * machine too.
+ */
 #define FEWER 20
 
 static uint64_t handles_of(const char *name) {
@@ -149,7 +152,9 @@ static void allocate(void *data) {
         must(fallocate(*(int *)data, 0, 0, 256 * MIB));
 }
 
-/* A client whose request the server has in hand is stopped, or killed: the request is carried out, others do not wait. */
+/*
+ * A client whose request the server has in hand is stopped, or killed: the request is carried out, others do not wait.
+ */
 START_TEST(a_client_stops_in_the_middle_of_a_request) {
         static const int signals[] = { SIGSTOP, SIGKILL };
         struct stat st;

@@ -3,7 +3,8 @@
  *
  *     without CALL[,ARGUMENT=VALUE]:ERROR... -- PROGRAM [ARGUMENT...]
  *
- * ARGUMENT is the number of one of the call's arguments, from 0; VALUE what it has to be, of which 32 bits are compared.
+ * ARGUMENT is the number of one of the call's arguments, from 0; VALUE what it has to be, of which 32 bits are
+ * compared.
  */
 #include <errno.h>
 #include <glib.h>

@@ -1,6 +1,6 @@
 /*
- * The attributes, on a real pool: what they say, what setting them does, and what is kept with files. A line of input is a
- * verb, and what it takes:
+ * The attributes, on a real pool: what they say, what setting them does, and what is kept with files. A line of input
+ * is a verb, and what it takes:
  *
  *   t WHICH        goes on with the root, a directory, a region, or a persisted region (r, d, f, p)
  *   g NAME         gets                    s NAME VALUE   sets

@@ -1,6 +1,6 @@
 /*
- * The ledger: a server has died, and what it left is scribbled over. What the next one does then must neither die nor touch
- * what is not its own; all of it but the channel is done here.
+ * The ledger: a server has died, and what it left is scribbled over. What the next one does then must neither die nor
+ * touch what is not its own; all of it but the channel is done here.
  *
  * The first byte of input says which pool. Then come records, each an area, where in it, and what is stored there.
  */

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput() with bytes that it makes up, again and again in one
- * process; a sanitizer's finding, a failed assertion or a critical message ends it.
+ * What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput() with bytes that it makes up, again and again in
+ * one process; a sanitizer's finding, a failed assertion or a critical message ends it.
  */
 
 #include <glib.h>

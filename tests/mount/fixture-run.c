@@ -20,8 +20,8 @@
 static char *directory;
 
 /*
- * Where that is allowed, what a run mounts is for itself alone, and so is the memory that pools of users are in: runs beside it
- * see none of its mounts and pools, and it sees none of theirs.
+ * Where that is allowed, what a run mounts is for itself alone, and so is the memory that pools of users are in: runs
+ * beside it see none of its mounts and pools, and it sees none of theirs.
  */
 static void leave_others(void) {
         if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0)

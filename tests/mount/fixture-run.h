@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The directory that all of a run's tests work in, which is also where temporary files go meanwhile (TMPDIR). At the end it is
- * removed with all that tests which were cut off have left there: mounts, daemons and files.
+ * The directory that all of a run's tests work in, which is also where temporary files go meanwhile (TMPDIR). At the
+ * end it is removed with all that tests which were cut off have left there: mounts, daemons and files.
  */
 
 #include <sys/types.h>

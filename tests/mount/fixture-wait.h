@@ -44,8 +44,8 @@ void stop_process(pid_t process);
 bool process_is_gone(pid_t process);
 
 /*
- * Whether a process of the test's sleeps in that call (SYS_...) of the kernel. Where the call is about the mount and nothing
- * else holds it up, it waits for the server's answer.
+ * Whether a process of the test's sleeps in that call (SYS_...) of the kernel. Where the call is about the mount and
+ * nothing else holds it up, it waits for the server's answer.
  */
 bool waits_in(pid_t process, long call);
 

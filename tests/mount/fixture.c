@@ -402,7 +402,9 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
                 fprintf(stderr, "usage: %s REGIONFS passthrough|cached|user|uring\n", argv[0]);
                 return 2;
         }
-        /* Whoever runs the tests in the background may have them ignored, which all that is started here would inherit. */
+        /*
+         * Whoever runs the tests in the background may have them ignored, which all that is started here would inherit.
+         */
         signal(SIGHUP, SIG_DFL);
         signal(SIGINT, SIG_DFL);
         signal(SIGQUIT, SIG_DFL);

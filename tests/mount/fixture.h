@@ -42,8 +42,8 @@ void fixture_mount(const char *options);
 void fixture_unmount(void);
 
 /*
- * For tests about the daemon's surroundings, after fixture_prepare(): starts it by a shell command that runs its last arguments
- * ("ulimit -n 64; exec"), which has to keep the process. NULL: none.
+ * For tests about the daemon's surroundings, after fixture_prepare(): starts it by a shell command that runs its last
+ * arguments ("ulimit -n 64; exec"), which has to keep the process. NULL: none.
  */
 void fixture_start(const char *before, const char *options);
 
@@ -59,7 +59,10 @@ char *fixture_log(void);
 /* Warnings of this test's daemon that hold words (static) are what the test is about. */
 void fixture_expect(const char *words);
 
-/* The daemon is one that the test has started by itself, with that mountpoint; its log is to go to this file, for appending. */
+/*
+ * The daemon is one that the test has started by itself, with that mountpoint; its log is to go to this file, for
+ * appending.
+ */
 void fixture_adopt(pid_t daemon);
 const char *fixture_log_path(void);
 

@@ -27,7 +27,9 @@ START_TEST(memory_is_the_files) {
         ck_assert_int_eq(pwrite(region, "HELLO", 5, 0), 5);
         must_read(path, "HELLO world");
 
-        /* At once in both directions with passthrough; without, through the mount alone, and in the file with msync(2). */
+        /*
+         * At once in both directions with passthrough; without, through the mount alone, and in the file with msync(2).
+         */
         view = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, region, 0);
         files = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         ck_assert(view != MAP_FAILED && files != MAP_FAILED);

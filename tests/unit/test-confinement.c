@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 
 /*
- * What is confined is a process of the test's own, as check itself needs more. A refused call fails, or, under the address
- * sanitizer, ends the process: so it is made in yet another one.
+ * What is confined is a process of the test's own, as check itself needs more. A refused call fails, or, under the
+ * address sanitizer, ends the process: so it is made in yet another one.
  */
 
 /* What CapPrm of a server is: the bits of the capabilities that the manual names. */
