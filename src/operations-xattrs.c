@@ -156,8 +156,8 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
                 return reply_result(req, result);
         if (operations->rings) {
                 /* They take answers from their own threads alone. With passthrough only copies go by the old length. */
-                reply_result(req, 0);
-                return refresher_hint(operations->refresher, fd);
+                refresher_hint(operations->refresher, fd);
+                return reply_result(req, 0);
         }
         refresher_look(operations->refresher, fd, reply_done,
                        g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
