@@ -173,6 +173,8 @@ static void audit_handles(const Audit *audit) {
 /* Whether it has what the intent takes, so that it can be told whether it was carried out. */
 static bool intent_is_good(const LedgerRequest *slot) {
         switch (slot->intent) {
+        case LEDGER_MAKING:
+                return name_is_good(slot->name);
         case LEDGER_REMOVING:
                 return slot->descriptor[0];
         case LEDGER_RENAMING:
@@ -183,7 +185,7 @@ static bool intent_is_good(const LedgerRequest *slot) {
 }
 
 static void put_request_right(const Audit *audit, LedgerRequest *slot) {
-        uint64_t *const flags[] = { &slot->writes, &slot->last, &slot->made, &slot->gone };
+        uint64_t *const flags[] = { &slot->writes, &slot->last, &slot->made, &slot->gone, &slot->awaited };
 
         for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
                 put_right(audit, flags[i], !!*flags[i]);

@@ -150,10 +150,12 @@ typedef struct LedgerRequest {
         uint64_t intent;   /* LedgerIntent; stored after what belongs to it */
         uint64_t inode[2];
         uint64_t descriptor[2]; /* owned, as of ledger_note_descriptor() */
+        uint64_t awaited; /* the kernel waited for an answer when a server died, and has not handed it out again yet */
         uint64_t lookups;
         uint64_t looked_up[LEDGER_LOOKUPS]; /* ids of nodes of which it has counted one */
         uint64_t left_size; /* bytes of the request itself, which has left its buffer; 0: it has not */
         unsigned char left[LEDGER_LEFT_MAX];
+        char name[LEDGER_NAME_SIZE]; /* that it is about to make, in the directory that node is */
 } LedgerRequest;
 
 /* Names that one region may have, for all of them to be told of. */

@@ -45,6 +45,9 @@ void notifier_run(Notifier *notifier, int channel);
  */
 void notifier_tell(Notifier *notifier, uint64_t parent, uint64_t id, const char *name);
 
+/* In place of an id: the kernel may remember that there is no such name, and is to look again. */
+#define NOTIFIER_ANY_NODE UINT64_MAX
+
 /* Has the notifier end, when the kernel knows all that was told. To be called as long as requests are answered. */
 void notifier_end(Notifier *notifier);
 

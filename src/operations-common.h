@@ -92,6 +92,9 @@ void operations_note_policy(const Operations *operations, fuse_ino_t id, const R
  */
 void operations_lose_backing(const Operations *operations, fuse_ino_t id);
 
+/* What the current request had lost in that way when its server died is given up. */
+void operations_finish_losing(const Operations *operations);
+
 /* Around registering a backing file, until what came of it is noted or given up. */
 void operations_begin_backing(const Operations *operations);
 void operations_end_backing(const Operations *operations);

@@ -21,6 +21,11 @@ static ino_t inode_of(int directory, const char *name, mode_t *mode) {
         return st.st_ino;
 }
 
+static void intend_making(LedgerRequest *request, const char *name) {
+        g_strlcpy(request->name, name, sizeof(request->name));
+        ledger_publish(&request->intent, LEDGER_MAKING);
+}
+
 void operations_intend_making(const Operations *operations, int directory, const char *name) {
         LedgerRequest *request = current(operations);
         mode_t mode;
@@ -29,7 +34,7 @@ void operations_intend_making(const Operations *operations, int directory, const
                 return;
         if (request->intent != LEDGER_MAKING) {
                 if (!inode_of(directory, name, NULL) && errno == ENOENT)
-                        ledger_publish(&request->intent, LEDGER_MAKING);
+                        intend_making(request, name);
                 return;
         }
         /* Nobody has been told of it. */
@@ -49,7 +54,7 @@ bool operations_intend_linking(const Operations *operations, int node, int direc
         if (request->intent == LEDGER_MAKING)
                 return there && fstatat(node, "", &st, AT_EMPTY_PATH) == 0 && st.st_ino == there;
         if (!there)
-                ledger_publish(&request->intent, LEDGER_MAKING);
+                intend_making(request, name);
         return false;
 }
 

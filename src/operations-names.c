@@ -218,24 +218,26 @@ static int find(Found *found, const Operations *operations, int directory, const
         return pool_identify(operations->pool, found->fd, &found->ref, &st);
 }
 
+static bool has_no_name(const struct stat *st) {
+        return st->st_nlink <= (S_ISDIR(st->st_mode) ? 1 : 0);
+}
+
 /*
  * After the name is gone: if it was the last one, or the one by which the node may be reached, the node goes on without
  * as long as the kernel knows it.
  */
 static void settle_loss(Found *lost, const Operations *operations) {
         struct stat now;
-        bool last;
 
         if (lost->fd < 0 || fstatat(lost->fd, "", &now, AT_EMPTY_PATH) < 0)
                 return;
-        last = now.st_nlink <= (S_ISDIR(now.st_mode) ? 1 : 0);
-        if (last || !operations->pool->by_handle)
+        if (has_no_name(&now) || !operations->pool->by_handle)
                 registry_unlinked(operations->registry, &lost->ref, &lost->fd);
+        if (!has_no_name(&now) || !S_ISREG(now.st_mode))
+                return;
         /* Afterwards: a handle that ends meanwhile leaves nothing any more. */
-        if (last && S_ISREG(now.st_mode))
-                operations_lose_backing(operations, registry_find(operations->registry, &lost->ref));
-        if (last && S_ISREG(now.st_mode))
-                registry_region_gone(operations->registry, &lost->ref);
+        operations_lose_backing(operations, registry_find(operations->registry, &lost->ref));
+        registry_region_gone(operations->registry, &lost->ref);
 }
 
 /* Describes what a dead server has found. */
@@ -243,6 +245,43 @@ static int describe(Found *found, const Operations *operations) {
         struct stat st;
 
         return found->fd < 0 ? 0 : pool_identify(operations->pool, found->fd, &found->ref, &st);
+}
+
+/* A region that was made, and not counted. */
+static void complete_making(const Operations *operations, const LedgerRequest *request) {
+        auto_descriptor owned = -1;
+        int directory = operations_reach_node(operations, request->node, &owned);
+        struct stat st;
+
+        if (!request->made && directory >= 0 && fstatat(directory, request->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode) && st.st_nlink == 1)
+                registry_regions_changed(operations->registry, 1);
+}
+
+/* A node that has lost its last name. */
+static void complete_loss(const Operations *operations, uint64_t noted) {
+        int fd = ledger_descriptor(noted);
+        g_auto(Found) lost = { .fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0), .ref = POOL_REF_INIT };
+        struct stat st;
+
+        if (lost.fd < 0 || pool_identify(operations->pool, lost.fd, &lost.ref, &st) < 0)
+                return;
+        registry_begin_change(operations->registry);
+        if (has_no_name(&st))
+                settle_loss(&lost, operations);
+        registry_end_change(operations->registry);
+}
+
+void operations_complete(const Operations *operations) {
+        const LedgerRequest *request = ledger_current(operations->ledger);
+
+        operations_finish_losing(operations);
+        if (request->intent == LEDGER_MAKING)
+                complete_making(operations, request);
+        if (request->intent == LEDGER_REMOVING)
+                complete_loss(operations, request->descriptor[0]);
+        if (request->intent == LEDGER_RENAMING)
+                complete_loss(operations, request->descriptor[1]);
 }
 
 static int remove_from_pool(Found *lost, const Operations *operations, int directory, const char *name, int flags) {

@@ -71,6 +71,27 @@ static void detach(const Operations *operations, fuse_ino_t id, const struct fus
                 lifetimes_consider(operations->lifetimes, id);
 }
 
+void operations_finish_losing(const Operations *operations) {
+        const LedgerRequest *request = ledger_current(operations->ledger);
+
+        if (request->released)
+                return;
+        give_up_backing(operations, request->backing);
+        registry_backing_closed(operations->registry);
+}
+
+/* What the client would have got with the answer, but for the handle itself. */
+static void take_back_answer(const Operations *operations, LedgerRequest *request) {
+        operations_finish_losing(operations);
+        while (request->lookups > 0)
+                registry_forget(operations->registry, request->looked_up[request->lookups - 1], 1);
+        if (request->kept) {
+                handles_drop_file(operations->handles, request->kept);
+                handles_drop_directory(operations->handles, request->kept);
+                ledger_publish(&request->kept, 0);
+        }
+}
+
 void operations_take_back(const Operations *operations) {
         LedgerRequest *request = ledger_current(operations->ledger);
 
@@ -78,19 +99,21 @@ void operations_take_back(const Operations *operations) {
          * As long as the node is known. What it leaves is not considered: the request is about to use the region again.
          */
         registry_handle_taken_back(operations->registry, request);
-        if (!request->released) {
-                give_up_backing(operations, request->backing);
-                registry_backing_closed(operations->registry);
-        }
-        while (request->lookups > 0)
-                registry_forget(operations->registry, request->looked_up[request->lookups - 1], 1);
+        take_back_answer(operations, request);
         if (request->made)
                 registry_regions_changed(operations->registry, -1);
-        if (request->kept) {
-                handles_drop_file(operations->handles, request->kept);
-                handles_drop_directory(operations->handles, request->kept);
-                ledger_publish(&request->kept, 0);
-        }
+}
+
+void operations_abandon(const Operations *operations) {
+        LedgerRequest *request = ledger_current(operations->ledger);
+        struct fuse_file_info handle = { .flags = request->writes ? O_RDWR : O_RDONLY };
+
+        /* What was made is as it would be if the client had been killed right after: it has used it. */
+        if (request->handle && request->intent == LEDGER_MAKING)
+                registry_handle_used(operations->registry, request->handle);
+        if (request->handle || request->released)
+                detach(operations, request->handle ? request->handle : request->released, &handle);
+        take_back_answer(operations, request);
 }
 
 static int attach_passthrough(const Operations *operations, fuse_ino_t id, int node, int contents, int present,

@@ -45,4 +45,16 @@ typedef struct Operations {
  */
 void operations_take_back(const Operations *operations);
 
+/*
+ * The current request has changed names in the pool when its server died: what follows from that is done, so that it
+ * need not come again for that. Before there are threads.
+ */
+void operations_complete(const Operations *operations);
+
+/*
+ * Nobody will be told what came of the current request: what it has counted for the client is given up. What it has
+ * changed stays as it is.
+ */
+void operations_abandon(const Operations *operations);
+
 extern const struct fuse_lowlevel_ops operations_table;

@@ -206,6 +206,8 @@ static bool begin(Requests *requests, uint64_t unique, const Header *header) {
                 slot->node = header ? header->node : 0;
                 slot->left_size = 0;
                 ledger_publish(&slot->unique, unique);
+        } else if (header) {
+                ledger_publish(&slot->awaited, 0);
         }
         ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
         ledger_count(&ledger_header(requests->ledger)->begun);
@@ -281,25 +283,59 @@ void requests_end_left(Requests *requests, LedgerRequest *request) {
         g_mutex_unlock(&requests->lock);
 }
 
-bool requests_give_up(Requests *requests) {
+/* The numbers of all that are left; of those alone that do not come again. The lock is held. */
+static GArray *list_left(const Requests *requests, bool given_up) {
+        GArray *numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
         GHashTableIter left;
         gpointer value;
+
+        g_hash_table_iter_init(&left, requests->left);
+        while (g_hash_table_iter_next(&left, NULL, &value)) {
+                const LedgerRequest *request = value;
+
+                if (!given_up || !find_buffer(requests, request->unique))
+                        g_array_append_val(numbers, request->unique);
+        }
+        return numbers;
+}
+
+void requests_each_left(Requests *requests, void (*found)(void *data), void *data) {
+        g_autoptr(GArray) numbers = list_left(requests, false);
+
+        for (guint i = 0; i < numbers->len; i++) {
+                LedgerRequest *request = g_hash_table_lookup(requests->left, &g_array_index(numbers, uint64_t, i));
+
+                if (is_hopeless(request))
+                        continue;
+                ledger_set_current(requests->ledger, request);
+                found(data);
+        }
+        ledger_set_current(requests->ledger, NULL);
+}
+
+/* Whether it is certain that what is left does not come again; the lock is held. */
+static bool is_certain(Requests *requests) {
+        if (!requests->certain_at && g_atomic_int_get(&requests->fresh))
+                requests->certain_at = g_get_monotonic_time() + PATIENCE;
+        return requests->certain_at && g_get_monotonic_time() >= requests->certain_at;
+}
+
+bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *data) {
+        g_autoptr(GArray) numbers = NULL;
         bool done;
 
         g_mutex_lock(&requests->lock);
-        if (!requests->certain_at && g_atomic_int_get(&requests->fresh))
-                requests->certain_at = g_get_monotonic_time() + PATIENCE;
-        if (requests->certain_at && g_get_monotonic_time() >= requests->certain_at) {
-                g_hash_table_iter_init(&left, requests->left);
-                while (g_hash_table_iter_next(&left, NULL, &value)) {
-                        LedgerRequest *request = value;
+        if (is_certain(requests))
+                numbers = list_left(requests, true);
+        g_mutex_unlock(&requests->lock);
+        for (guint i = 0; numbers && i < numbers->len; i++) {
+                bool again = requests_begin_left(requests, g_array_index(numbers, uint64_t, i));
 
-                        if (find_buffer(requests, request->unique))
-                                continue;
-                        g_hash_table_iter_remove(&left);
-                        give_back(requests, request);
-                }
+                if (again && !requests_is_hopeless(requests) && ledger_current(requests->ledger)->awaited)
+                        dropped(data);
+                requests_end(requests);
         }
+        g_mutex_lock(&requests->lock);
         done = g_hash_table_size(requests->left) == 0;
         g_mutex_unlock(&requests->lock);
         return done;

@@ -11,8 +11,11 @@
  * whether the change has been made. Nobody else can have changed it meanwhile: the kernel keeps the directory locked
  * until the answer.
  *
- * A slot whose request does not come again was of one that had been answered: what it counted stands. That is certain
- * when the kernel has handed out a request that it has not handed out before, as those come first.
+ * A slot whose request does not come again was of one that had been answered: what it counted stands. Or the kernel
+ * waited for an answer still, was about to hand it out again, and has dropped it, as its client was killed then: nobody
+ * has what it counted. So the next server asks the kernel about each before it has them handed out again, and notes in
+ * the slot what it waits for. That a request does not come again is certain when the kernel has handed out one that it
+ * has not handed out before, as those come first.
  *
  * A kernel that does not hand out requests again (before Linux 6.9) leaves the buffers in which they were received, one
  * for each thread. They are carried on with from there, if the kernel still waits for an answer.
@@ -74,8 +77,14 @@ void requests_end(Requests *requests);
 LedgerRequest *requests_leave(Requests *requests);
 void requests_end_left(Requests *requests, LedgerRequest *request);
 
-/* Gives up what dead servers had answered, if that is certain now. Whether nothing more is to be given up. */
-bool requests_give_up(Requests *requests);
+/* Calls back for each request that dead servers had in hand, as the thread's current one. Before there are threads. */
+void requests_each_left(Requests *requests, void (*found)(void *data), void *data);
+
+/*
+ * Gives up what dead servers had in hand and the kernel does not hand out again, if that is certain now: those that
+ * were awaited by calling back, as the thread's current one. Whether nothing more is to be given up.
+ */
+bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *data);
 
 /* The lowest backing id that a dead server may have got and not noted; 0: there is none. */
 int requests_first_backing(const Ledger *ledger);

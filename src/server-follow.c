@@ -65,6 +65,30 @@ bool server_follow(Server *server, GError **error) {
 }
 
 /*
+ * The current request, which a dead server had in hand. As long as the kernel waits for the answer, nobody else changes
+ * the same names: not any more when it is to be handed out again, as then it may be dropped.
+ */
+static void settle_left(void *data) {
+        const Server *server = data;
+        LedgerRequest *request = ledger_current(server->place->ledger);
+
+        if (!server_session_is_awaited(server->session, request->unique))
+                return;
+        operations_complete(&server->operations);
+        ledger_publish(&request->awaited, 1);
+}
+
+void server_abandon(void *data) {
+        const Server *server = data;
+        const LedgerRequest *request = ledger_current(server->place->ledger);
+
+        operations_abandon(&server->operations);
+        /* The kernel may believe for a long time that there is no such name. */
+        if (request->intent == LEDGER_MAKING)
+                notifier_tell(server->place->notifier, request->node, NOTIFIER_ANY_NODE, request->name);
+}
+
+/*
  * A kernel that does not repeat requests, before Linux 6.9: the workers take them from the dead server's buffers. What
  * is found in none is answered, as its client would wait for good.
  */
@@ -85,6 +109,7 @@ static void put_back_left(Server *server) {
 }
 
 void server_take_requests(Server *server) {
+        requests_each_left(server->requests, settle_left, server);
         if (server_session_ask_again(server->session))
                 requests_clear_buffers(server->requests);
         else

@@ -43,6 +43,9 @@ void server_take_requests(Server *server);
 /* ... and looks at what it may have left undone, when there are. */
 void server_settle_doubts(Server *server);
 
+/* What dead servers had in hand, and nobody waits for any more: the thread's current request. data is the server. */
+void server_abandon(void *data);
+
 /*
  * Whether a descriptor that is found open beside those that are known is to stay open until then. data is the server.
  */

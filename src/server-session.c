@@ -158,7 +158,7 @@ bool server_session_is_awaited(const struct fuse_session *session, uint64_t uniq
          * An interrupt of a request is answered under this number: with no error, that does nothing if there is the
          * request.
          */
-        return answer(session, unique | INTERRUPT, 0) == 0;
+        return answer(session, unique | INTERRUPT, 0) == 0 || answer(session, unique | RESENT | INTERRUPT, 0) == 0;
 }
 
 void server_session_fail(struct fuse_session *session, uint64_t unique) {

@@ -240,7 +240,7 @@ static End take_signal(const Server *server) {
 }
 
 /* Until it is time to end. */
-static End wait_for_end(const Server *server) {
+static End wait_for_end(Server *server) {
         struct pollfd sources[] = {
                 { .fd = server->signals, .events = POLLIN },
                 { .fd = workers_ended(server->workers), .events = POLLIN },
@@ -252,7 +252,7 @@ static End wait_for_end(const Server *server) {
                 int found = poll(sources, G_N_ELEMENTS(sources), settled ? -1 : SETTLING_MS);
 
                 if (found == 0)
-                        settled = requests_give_up(server->requests);
+                        settled = requests_give_up(server->requests, server_abandon, server);
                 if (found <= 0)
                         continue;
                 end = sources[0].revents ? take_signal(server) : MOUNT_ENDED;

@@ -7,7 +7,7 @@
 
 typedef struct Leaks {
         int64_t descriptors, regions;
-        int64_t nodes;        /* slots for them that were ever used */
+        int64_t nodes;        /* that it knows */
         int64_t bytes, files; /* of the pool, in use; 0 where others use it too */
 } Leaks;
 

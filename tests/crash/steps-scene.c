@@ -2,6 +2,12 @@
 
 #include <sys/xattr.h>
 
+bool case_is_possible(const Case *what) {
+        return !(what->needs & NEEDS_ROOT && fixture_mode() == MODE_USER) &&
+               !(what->needs & NEEDS_CACHED && fixture_mode() == MODE_PASSTHROUGH) &&
+               !(what->needs & NEEDS_PASSTHROUGH && fixture_mode() != MODE_PASSTHROUGH);
+}
+
 int scene_open(const char *name, int flags) {
         int fd = must_open(name, flags | O_CREAT | O_EXCL, 0640);
 

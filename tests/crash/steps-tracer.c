@@ -17,6 +17,9 @@
 /* Until the threads of a server that has just been seized wait for requests again, in ms. */
 #define SETTLING 2
 
+/* Bytes of a notice to the kernel without more to it, such as that one. */
+#define NOTICE_SIZE 16
+
 typedef struct Tracer {
         pid_t server;
         GArray *threads; /* pid_t: traced */
@@ -247,4 +250,62 @@ int tracer_run(pid_t server, unsigned kill_at, unsigned quiet, int (*act)(void *
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         g_array_unref(tracer.threads);
         return client.answer;
+}
+
+/* A traced process that runs. */
+static void stop(pid_t process) {
+        int status;
+
+        request(PTRACE_INTERRUPT, process, 0, NULL);
+        ck_assert_int_eq(waitpid(process, &status, __WALL), process);
+        ck_assert(WIFSTOPPED(status));
+}
+
+void tracer_hold(pid_t keeper) {
+        ck_assert_msg(request(PTRACE_SEIZE, keeper, 0, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK)) == 0,
+                      "the keeper cannot be traced: %s", g_strerror(errno));
+        stop(keeper);
+}
+
+void tracer_let_go(pid_t keeper) {
+        request(PTRACE_DETACH, keeper, 0, NULL);
+}
+
+/* What a stopped process is to go on with: a signal that has come for it, or none. */
+static void *signal_of(int status) {
+        return (void *)(long)(status >> 16 || WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status));
+}
+
+/* Whether it has asked just now: a notice is all that a server sends by write(2) before it takes requests. */
+static bool has_asked_again(pid_t server) {
+        struct ptrace_syscall_info info;
+        static bool asks;
+        bool asked = false;
+
+        if (request(PTRACE_GET_SYSCALL_INFO, server, sizeof(info), &info) < 0)
+                return false;
+        if (info.op == PTRACE_SYSCALL_INFO_EXIT)
+                asked = asks;
+        asks = info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_write && info.entry.args[2] == NOTICE_SIZE;
+        return asked;
+}
+
+void tracer_kill_next(pid_t keeper) {
+        pid_t process;
+        int status;
+
+        request(PTRACE_CONT, keeper, 0, NULL);
+        for (;;) {
+                ck_assert_int_gt(process = waitpid(-1, &status, __WALL), 0);
+                if (!WIFSTOPPED(status))
+                        continue;
+                if (process != keeper && has_asked_again(process))
+                        break;
+                request(process == keeper ? PTRACE_CONT : PTRACE_SYSCALL, process, 0, signal_of(status));
+        }
+        /* First, as what it starts next would be traced too. */
+        stop(keeper);
+        kill(process, SIGKILL);
+        while (waitpid(process, &status, __WALL) == process && WIFSTOPPED(status))
+                ;
 }

@@ -28,3 +28,11 @@ typedef struct Trace {
  * returned. Fails the test when that takes more than 20 s.
  */
 int tracer_run(pid_t server, unsigned kill_at, unsigned quiet, int (*act)(void *data), void *data, Trace *trace);
+
+/*
+ * Stops the keeper, so that no server follows one that is killed. To be let go by the same thread, or to be had start
+ * the next server, which is killed as soon as it has had the kernel hand out again what the dead one had in hand.
+ */
+void tracer_hold(pid_t keeper);
+void tracer_let_go(pid_t keeper);
+void tracer_kill_next(pid_t keeper);

@@ -45,6 +45,9 @@ extern const Case steps_ends[];
 extern const Case steps_persisted[];
 extern const Case steps_lookups[]; /* on a mount of a pool=DIR */
 
+/* In this run's mode. */
+bool case_is_possible(const Case *what);
+
 /* 0 or -errno of a call that returns -1. */
 static inline int answer_of(int result) {
         return result < 0 ? -errno : 0;

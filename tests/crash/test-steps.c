@@ -158,12 +158,6 @@ static void kill_everywhere(const Case *what) {
         g_printerr("%s: killed at %u steps, %u of them stores\n", what->name, steps, stores);
 }
 
-static bool is_possible(const Case *what) {
-        return !(what->needs & NEEDS_ROOT && fixture_mode() == MODE_USER) &&
-               !(what->needs & NEEDS_CACHED && fixture_mode() == MODE_PASSTHROUGH) &&
-               !(what->needs & NEEDS_PASSTHROUGH && fixture_mode() != MODE_PASSTHROUGH);
-}
-
 #define FAMILY(family)                                                                                                 \
         START_TEST(family) {                                                                                           \
                 kill_everywhere(&steps_##family[_i]);                                                                  \
@@ -194,7 +188,7 @@ static bool is_of_part(void) {
 /* Those that can be in this run's mode; the others are left out. */
 static void add_possible(TCase *tests, const TTest *test, const Case *cases) {
         for (int i = 0; cases[i].name; i++) {
-                if (!is_possible(&cases[i]))
+                if (!case_is_possible(&cases[i]))
                         leave_out(cases[i].name, "is about another mode");
                 else if (is_of_part())
                         tcase_add_loop_test(tests, test, i, i + 1);
