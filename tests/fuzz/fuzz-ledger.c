@@ -303,6 +303,33 @@ static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char 
 }
 
 /* A request comes again, and is begun anew: see operations_take_back(). */
+/* What the current request has counted. */
+static void take_counts_back(const Next *next, LedgerRequest *request) {
+        while (request->lookups > 0)
+                registry_forget(next->registry, request->looked_up[request->lookups - 1], 1);
+        if (request->kept) {
+                handles_drop_file(next->handles, request->kept);
+                handles_drop_directory(next->handles, request->kept);
+        }
+}
+
+static void await(void *data) {
+        const Next *next = data;
+        LedgerRequest *request = ledger_current(next->ledger);
+
+        fuzz_check(request->intent != LEDGER_MAKING || strlen(request->name) < sizeof(request->name));
+        request->awaited = 1;
+}
+
+static void abandon(void *data) {
+        const Next *next = data;
+        LedgerRequest *request = ledger_current(next->ledger);
+        RegistryRelease release;
+
+        registry_handle_removed(next->registry, request->handle, request->writes, &release);
+        take_counts_back(next, request);
+}
+
 static void take_back(const Next *next, uint64_t unique) {
         const uint32_t header[] = { 40, 1, 0, 0, 1, 0, 0, 0, 0, 0 };
         unsigned char buffer[sizeof(header)];
@@ -313,14 +340,9 @@ static void take_back(const Next *next, uint64_t unique) {
         memcpy(buffer + 8, &unique, sizeof(unique));
         if (requests_begin(next->requests, buffer)) {
                 request = ledger_current(next->ledger);
-                while (request->lookups > 0)
-                        registry_forget(next->registry, request->looked_up[request->lookups - 1], 1);
+                take_counts_back(next, request);
                 if (request->made)
                         registry_regions_changed(next->registry, -1);
-                if (request->kept) {
-                        handles_drop_file(next->handles, request->kept);
-                        handles_drop_directory(next->handles, request->kept);
-                }
                 registry_handle_taken_back(next->registry, request);
         }
         requests_end(next->requests);
@@ -379,10 +401,11 @@ static void go_on(const Next *next) {
                 registry_has_backing(next->registry, i);
         lifetime_names_take_over(pool, next->registry, next->ledger);
         look_into_doubts(next, REGISTRY_MAY_HAVE_ENDED);
+        requests_each_left(next->requests, await, (void *)next);
         for (uint64_t unique = 10; unique < 18; unique += 2)
                 take_back(next, unique);
         lifetime_names_tell(pool, next->registry, next->ledger, take_gone_name, NULL);
-        requests_give_up(next->requests);
+        requests_give_up(next->requests, abandon, (void *)next);
         use_nodes(next);
         use_handles(next);
         look_up(next, "region-0");
