@@ -144,8 +144,8 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, bool under
         }
         context = fsopen("fuse", FSOPEN_CLOEXEC);
         if (context < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot mount with fsopen(2), of Linux 5.2: %s",
-                            g_strerror(errno));
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+                            "cannot mount with fsopen(2), of Linux 5.2: %s", g_strerror(errno));
                 return false;
         }
         if (!configure(channel, context, options, &attributes, error))
@@ -445,7 +445,8 @@ static int abort_connection(const char *mountpoint) {
 
 /* In a keeper, which is to have servers yet. */
 static void warn_of_dead(const char *mountpoint) {
-        g_autofree char *message = g_strdup_printf("cannot unmount what has died on %s: %s", mountpoint, g_strerror(errno));
+        g_autofree char *message =
+                g_strdup_printf("cannot unmount what has died on %s: %s", mountpoint, g_strerror(errno));
 
         log_warn_aside(message);
 }
@@ -457,7 +458,8 @@ Channel *channel_renew(Channel *channel, const GPtrArray *options, GError **erro
 
         if (result < 0)
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "cannot mount afresh on %s: %s",
-                            channel->mountpoint, mountpoint ? g_strerror(-result) : "something else is mounted over it");
+                            channel->mountpoint,
+                            mountpoint ? g_strerror(-result) : "something else is mounted over it");
         else
                 fresh = make_channel(mountpoint, options, true, error);
         descriptor_clear(&channel->fd);

@@ -172,7 +172,8 @@ static int refuse_namespaces(scmp_filter_ctx filter) {
                                       SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_NEWTIME, CLONE_NEWTIME));
 
         for (size_t i = 0; result == 0 && i < G_N_ELEMENTS(namespaces); i++) {
-                const struct scmp_arg_cmp given = SCMP_CMP(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]);
+                const struct scmp_arg_cmp given =
+                        SCMP_CMP(CLONE_FLAGS, SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]);
                 const struct scmp_arg_cmp asked = SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]);
 
                 result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, given);
@@ -189,7 +190,8 @@ static int add_never(scmp_filter_ctx filter) {
         int result = add(filter, SCMP_ACT_ERRNO(EPERM), never, G_N_ELEMENTS(never));
 
         if (result == 0 && !SANITIZED)
-                result = add(filter, SCMP_ACT_ERRNO(EPERM), never_but_for_sanitizers, G_N_ELEMENTS(never_but_for_sanitizers));
+                result = add(filter, SCMP_ACT_ERRNO(EPERM), never_but_for_sanitizers,
+                             G_N_ELEMENTS(never_but_for_sanitizers));
         return result == 0 ? refuse_namespaces(filter) : result;
 }
 

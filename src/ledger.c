@@ -69,8 +69,8 @@ Ledger *ledger_new(GError **error) {
         Ledger *ledger;
 
         if (file < 0 || ftruncate(file, sizeof(LedgerRoom)) < 0) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot make the ledger with memfd_create(2): %s",
-                            g_strerror(errno));
+                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno),
+                            "cannot make the ledger with memfd_create(2): %s", g_strerror(errno));
                 return NULL;
         }
         ledger = map(descriptor_steal(&file), error);

@@ -170,7 +170,8 @@ void lifetime_names_take_over(const Pool *pool, Registry *registry, Ledger *ledg
                 note_loss(pool, registry, ledger, fd);
 }
 
-void lifetime_names_tell(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone, void *data) {
+void lifetime_names_tell(const Pool *pool, Registry *registry, Ledger *ledger, LifetimesNameGone name_gone,
+                         void *data) {
         LedgerEnd *end = ledger_end(ledger);
         struct stat st;
         int fd = find_end(ledger, &st);

@@ -146,7 +146,8 @@ static Outcome take_report(const Lifetimes *lifetimes, int file, bool now) {
         uint64_t handles, id;
         struct stat st;
 
-        if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 || (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
+        if (pool_identify(lifetimes->pool, file, &ref, &st) < 0 ||
+            (!pool_ref_reaches(&ref) && pool_pin(&ref, file) < 0))
                 return SETTLED;
         /* Known or not: what has a view left may have been forgotten by the kernel. */
         id = registry_meet(lifetimes->registry, &ref);
@@ -299,7 +300,8 @@ static gpointer run(gpointer data) {
 
         /* A working directory of its own, for lifetime_names_remove(). */
         unshare(CLONE_FS);
-        lifetime_names_tell(lifetimes->pool, lifetimes->registry, lifetimes->ledger, lifetimes->name_gone, lifetimes->data);
+        lifetime_names_tell(lifetimes->pool, lifetimes->registry, lifetimes->ledger, lifetimes->name_gone,
+                            lifetimes->data);
         while (go_on) {
                 if (poll(sources, G_N_ELEMENTS(sources), patience(lifetimes)) < 0)
                         continue;
@@ -321,8 +323,9 @@ static int open_reports(Ledger *ledger) {
 
         if (reports >= 0)
                 return reports;
-        reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-                                O_RDONLY | O_LARGEFILE | O_CLOEXEC | LIFETIMES_REPORT_FLAG);
+        reports =
+                fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+                              O_RDONLY | O_LARGEFILE | O_CLOEXEC | LIFETIMES_REPORT_FLAG);
         ledger_publish(&header->reports, ledger_note_descriptor(reports));
         return reports;
 }

@@ -80,8 +80,9 @@ Namespaces *namespaces_new(const Pool *pool, GError **error) {
         result = make(namespaces, pool->fd, &name);
         if (result == 0)
                 return g_steal_pointer(&namespaces);
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option namespaces: cannot make %s in the pool: %s",
-                    name, result == -EEXIST ? "something else, or of another owner, has that name" : g_strerror(-result));
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result),
+                    "option namespaces: cannot make %s in the pool: %s", name,
+                    result == -EEXIST ? "something else, or of another owner, has that name" : g_strerror(-result));
         return NULL;
 }
 

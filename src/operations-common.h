@@ -81,7 +81,8 @@ int operations_learn_policy(const Operations *operations, fuse_ino_t id, int fd,
 /*
  * Gives what has been made in a directory, and fd is open on, the rules that the directory has: *policy. 0 or -errno.
  */
-int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd, RegionPolicy *policy);
+int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd,
+                              RegionPolicy *policy);
 
 /* Notes a region's or directory's rules as the pool keeps them. While nobody changes them. */
 void operations_note_policy(const Operations *operations, fuse_ino_t id, const RegionPolicy *policy);

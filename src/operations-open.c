@@ -351,11 +351,13 @@ static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, co
 /*
  * Whether all that opening takes is known, so that the region itself is not needed; then what came of it is in *result.
  */
-static bool open_known(const Operations *operations, fuse_ino_t id, int backing_id, struct fuse_file_info *file, int *result) {
+static bool open_known(const Operations *operations, fuse_ino_t id, int backing_id, struct fuse_file_info *file,
+                       int *result) {
         RegionPolicy policy;
 
-        if (!operations->passthrough || !backing_id || (file->flags & O_TRUNC) || registry_source(operations->registry, id) ||
-            !registry_knows_policy(operations->registry, id, &policy) || policy.allocation == REGION_COMMITTED)
+        if (!operations->passthrough || !backing_id || (file->flags & O_TRUNC) ||
+            registry_source(operations->registry, id) || !registry_knows_policy(operations->registry, id, &policy) ||
+            policy.allocation == REGION_COMMITTED)
                 return false;
         *result = policy.sealed && writes(file) ? -EPERM : 0;
         if (*result < 0) {

@@ -67,7 +67,8 @@ void operation_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t 
 
 /* What regionfs itself keeps with a file is not for clients; and trusted names, as anywhere, are for root alone. */
 static bool is_shown(fuse_req_t req, const char *name) {
-        return !attributes_own(name) && !stored_owns(name) && (fuse_req_ctx(req)->uid == 0 || !g_str_has_prefix(name, TRUSTED_PREFIX));
+        return !attributes_own(name) && !stored_owns(name) &&
+               (fuse_req_ctx(req)->uid == 0 || !g_str_has_prefix(name, TRUSTED_PREFIX));
 }
 
 static int list_pool(fuse_req_t req, int fd, GString *names) {
@@ -163,7 +164,8 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
                        g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
 }
 
-static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size, int flags) {
+static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size,
+                    int flags) {
         AttributeTarget target = target_of(req, id, fd);
         int result;
 

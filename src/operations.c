@@ -154,7 +154,8 @@ int operations_learn_policy(const Operations *operations, fuse_ino_t id, int fd,
         return result;
 }
 
-int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd, RegionPolicy *policy) {
+int operations_inherit_policy(const Operations *operations, fuse_ino_t parent, int directory, int fd,
+                              RegionPolicy *policy) {
         int result = operations_learn_policy(operations, parent, directory, policy);
 
         policy->sealed = false;
@@ -170,7 +171,8 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
         const Source *source = registry_source(operations->registry, id);
         RegionPolicy policy = registry_policy(operations->registry, id);
 
-        if (policy.allocation != REGION_COMMITTED || !region_lacks_memory(st) || (source && !source_is_writable(source)))
+        if (policy.allocation != REGION_COMMITTED || !region_lacks_memory(st) ||
+            (source && !source_is_writable(source)))
                 return false;
         return region_commit(fd, 0) == 0;
 }

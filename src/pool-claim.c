@@ -31,7 +31,8 @@ static bool lock(const Pool *pool, const char *path, GError **error) {
                 return true;
         if (errno == EWOULDBLOCK)
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_BUSY,
-                            "option pool=%s is not allowed: another regionfs uses the directory; unmount that first", path);
+                            "option pool=%s is not allowed: another regionfs uses the directory; unmount that first",
+                            path);
         else
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "option pool: cannot lock %s: %s", path,
                             g_strerror(errno));
@@ -44,8 +45,8 @@ static bool mark(const Pool *pool, const char *path, GError **error) {
 
         if (result == 0 || result == -ENOTSUP || result == -EROFS || result == -EACCES || result == -EPERM)
                 return true;
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option pool: cannot mark %s as a pool: %s", path,
-                    g_strerror(-result));
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "option pool: cannot mark %s as a pool: %s",
+                    path, g_strerror(-result));
         return false;
 }
 

@@ -99,7 +99,8 @@ static bool handles_work(const Pool *pool) {
 static bool make(Pool *pool, const PoolSettings *settings, GError **error) {
         if (settings->directory) {
                 pool->kind = POOL_DIRECTORY;
-                return refuse_limits(settings, "with pool=, where the directory's file system sets the limits", error) &&
+                return refuse_limits(settings, "with pool=, where the directory's file system sets the limits",
+                                     error) &&
                        open_directory(pool, settings, error);
         }
         if (geteuid() == 0) {
@@ -126,8 +127,8 @@ static bool names_work(const Pool *pool, GError **error) {
 
         if (root >= 0)
                 return true;
-        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-root), "cannot look up names with openat2(2), of Linux 5.6: %s",
-                    g_strerror(-root));
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-root),
+                    "cannot look up names with openat2(2), of Linux 5.6: %s", g_strerror(-root));
         return false;
 }
 

@@ -99,8 +99,8 @@ static bool in_doubt(const Node *node, RegistryDoubt doubt) {
         if (doubt == REGISTRY_LACKS_SOURCE)
                 return node_lacks_source(node);
         if (doubt == REGISTRY_WAS_USED)
-                return (node->kept->handles || node_is(node, LEDGER_NODE_RELEASED)) && !node_is(node, LEDGER_NODE_ENDED) &&
-                       node_policy(node).lifetime == REGION_HANDLES;
+                return (node->kept->handles || node_is(node, LEDGER_NODE_RELEASED)) &&
+                       !node_is(node, LEDGER_NODE_ENDED) && node_policy(node).lifetime == REGION_HANDLES;
         return node_is(node, LEDGER_NODE_RELEASED) && !node_is(node, LEDGER_NODE_ENDED);
 }
 

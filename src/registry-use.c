@@ -241,7 +241,8 @@ int registry_exclude(Registry *registry, uint64_t id, RegistryCondition conditio
         if (node) {
                 bool busy = (condition == REGISTRY_WITHOUT_WRITERS && node->kept->writers > 0) ||
                             (condition == REGISTRY_WITHOUT_HANDLES && node->kept->handles > 0) ||
-                            (condition == REGISTRY_AFTER_USE && (node->kept->handles > 0 || node_is(node, LEDGER_NODE_UNUSED)));
+                            (condition == REGISTRY_AFTER_USE &&
+                             (node->kept->handles > 0 || node_is(node, LEDGER_NODE_UNUSED)));
 
                 node->excluded = !busy;
                 result = busy ? -EBUSY : 0;

@@ -169,7 +169,8 @@ static Node *set_parent(Registry *registry, Node *node, Node *parent) {
 static void rename_node(Registry *registry, Node *node, PoolRef *ref, Node **retired) {
         char *name = node->ref.name;
 
-        if (!ref->name || node->ref.fd >= 0 || (name && node->ref.parent == ref->parent && g_str_equal(name, ref->name)))
+        if (!ref->name || node->ref.fd >= 0 ||
+            (name && node->ref.parent == ref->parent && g_str_equal(name, ref->name)))
                 return;
         node->ref.parent = ref->parent;
         node->ref.name = ref->name;

@@ -156,8 +156,8 @@ bool remount(const Options *options, char **arguments, GError **error) {
                 if (!take_option(g_ptr_array_index(options->mount, i), &wanted, error))
                         return false;
         if (getxattr(options->mountpoint, REGIONFS_ATTRIBUTE_VERSION, NULL, 0) < 0) {
-                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_MOUNTED, "cannot remount %s: no regionfs is mounted there",
-                            options->mountpoint);
+                g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_MOUNTED,
+                            "cannot remount %s: no regionfs is mounted there", options->mountpoint);
                 return false;
         }
         if (!change(options->mountpoint, wanted)) {

@@ -352,7 +352,8 @@ static bool put_back(Requests *requests, const LedgerRequest *request) {
         if (!request->left_size || number >= LEDGER_BUFFERS)
                 return false;
         buffer = ledger_buffer(requests->ledger, number);
-        memcpy(&buffer->opcode, request->left + offsetof(Header, opcode), request->left_size - offsetof(Header, opcode));
+        memcpy(&buffer->opcode, request->left + offsetof(Header, opcode),
+               request->left_size - offsetof(Header, opcode));
         __atomic_store_n(&buffer->length, request->left_size, __ATOMIC_RELEASE);
         if (number >= header->buffers)
                 ledger_publish(&header->buffers, number + 1);

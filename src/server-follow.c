@@ -100,7 +100,8 @@ static void put_back_left(Server *server) {
 
                 if (!server_session_is_awaited(server->session, unique))
                         continue;
-                g_warning("request %" PRIu64 " is answered with an error: this kernel does not repeat requests", unique);
+                g_warning("request %" PRIu64 " is answered with an error: this kernel does not repeat requests",
+                          unique);
                 if (requests_begin_left(server->requests, unique))
                         operations_take_back(&server->operations);
                 server_session_fail(server->session, unique);

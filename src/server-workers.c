@@ -88,7 +88,8 @@ static void take_over(const Worker *worker) {
         const Workers *workers = worker->workers;
 
         for (uint64_t number = worker->number; number < workers->in_hand; number += workers->first) {
-                struct fuse_buf request = { .mem = ledger_buffer(workers->ledger, number), .mem_size = LEDGER_BUFFER_SIZE };
+                struct fuse_buf request = { .mem = ledger_buffer(workers->ledger, number),
+                                            .mem_size = LEDGER_BUFFER_SIZE };
                 RequestsHead head;
 
                 if (!requests_in_buffer(request.mem, &head))

@@ -45,8 +45,8 @@ static void start_refresher(Server *server) {
 }
 
 static Workers *start_workers(const Server *server, GError **error) {
-        return workers_new(&server->operations, server->place->ledger, server->requests, server->place->options->max_threads,
-                           error);
+        return workers_new(&server->operations, server->place->ledger, server->requests,
+                           server->place->options->max_threads, error);
 }
 
 static bool start(Server *server, GError **error) {

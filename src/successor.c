@@ -73,7 +73,8 @@ int successor_answer(int argc, char **argv) {
         g_autoptr(GError) error = NULL;
 
         if (format != ledger_format()) {
-                g_printerr("regionfs: this version (%s) cannot go on with what the running one has kept\n", REGIONFS_VERSION);
+                g_printerr("regionfs: this version (%s) cannot go on with what the running one has kept\n",
+                           REGIONFS_VERSION);
                 return NO;
         }
         memmove(&argv[1], &argv[2], (argc - 1) * sizeof(*argv));

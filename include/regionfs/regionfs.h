@@ -41,16 +41,16 @@
 #define REGIONFS_ATTRIBUTE_CREATED REGIONFS_ATTRIBUTE_PREFIX "created"
 
 /*
- * Rules of a region, and, but for "sealed", of a directory, where they are what regions and directories made in it start
- * with. Not listed. Written by the owner and root alone (EPERM for others); removing resets to the first value.
+ * Rules of a region, and, but for "sealed", of a directory, where they are what regions and directories made in it
+ * start with. Not listed. Written by the owner and root alone (EPERM for others); removing resets to the first value.
  */
 
 /* "kept": until the last name is removed; "handles": until the last handle and the last view are gone. */
 #define REGIONFS_ATTRIBUTE_LIFETIME REGIONFS_ATTRIBUTE_PREFIX "lifetime"
 
 /*
- * "delayed": memory comes with the first touch; "committed": with the call that sets the length, which fails with ENOSPC
- * and changes nothing where there is none.
+ * "delayed": memory comes with the first touch; "committed": with the call that sets the length, which fails with
+ * ENOSPC and changes nothing where there is none.
  */
 #define REGIONFS_ATTRIBUTE_ALLOCATION REGIONFS_ATTRIBUTE_PREFIX "allocation"
 
@@ -58,12 +58,12 @@
 #define REGIONFS_ATTRIBUTE_SEALED REGIONFS_ATTRIBUTE_PREFIX "sealed"
 
 /*
- * Of a persisted region alone (ENODATA for others), not listed: the path of the file that its memory is, as the daemon sees
- * it, without a terminating NUL.
+ * Of a persisted region alone (ENODATA for others), not listed: the path of the file that its memory is, as the daemon
+ * sees it, without a terminating NUL.
  *
  * Writing makes an empty region persisted: the value is the number of a descriptor that the calling thread has open, in
- * decimal digits; for reading and writing, or for reading alone, which is then all that the region allows. By the owner and
- * root alone. Nobody may have the region open meanwhile: it is made by mknod(2), or closed before.
+ * decimal digits; for reading and writing, or for reading alone, which is then all that the region allows. By the owner
+ * and root alone. Nobody may have the region open meanwhile: it is made by mknod(2), or closed before.
  *
  *   EBADF       the caller has no such descriptor, or one of O_PATH
  *   EACCES      the descriptor cannot read, or the caller may not open the file that it is on (also other errors of open(2))
@@ -92,9 +92,9 @@
 #define REGIONFS_ATTRIBUTE_IO_URING REGIONFS_ATTRIBUTE_PREFIX "io_uring"
 
 /*
- * When reading sets times of last access: "relatime", "strictatime", each perhaps with ",nodiratime" behind it, or "noatime".
- * As the mount says, also where remounting changes that, which writes this. By root alone. ENODATA where the pool is a
- * directory.
+ * When reading sets times of last access: "relatime", "strictatime", each perhaps with ",nodiratime" behind it, or
+ * "noatime". As the mount says, also where remounting changes that, which writes this. By root alone. ENODATA where the
+ * pool is a directory.
  */
 #define REGIONFS_ATTRIBUTE_ACCESS_TIMES REGIONFS_ATTRIBUTE_PREFIX "access_times"
 

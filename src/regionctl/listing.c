@@ -123,7 +123,8 @@ int listing_read(GPtrArray *regions, int directory, const char *shown, const cha
 
         g_array_set_clear_func(entries, clear_entry);
         for (guint i = 0; i < entries->len && result == 0; i++)
-                result = read_entry(regions, directory, &g_array_index(entries, Entry, i), shown, path, request, status);
+                result =
+                        read_entry(regions, directory, &g_array_index(entries, Entry, i), shown, path, request, status);
         return result;
 }
 

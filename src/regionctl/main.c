@@ -38,7 +38,8 @@ static void print_help(void) {
 static Status run(char **arguments) {
         if (!arguments[0])
                 return complain(STATUS_USAGE, "a VERB is missing: see regionctl --help");
-        if (g_str_equal(arguments[0], "--help") || g_str_equal(arguments[0], "-h") || g_str_equal(arguments[0], "help")) {
+        if (g_str_equal(arguments[0], "--help") || g_str_equal(arguments[0], "-h") ||
+            g_str_equal(arguments[0], "help")) {
                 print_help();
                 return STATUS_DONE;
         }

@@ -31,8 +31,8 @@ static char *find_directory(const char *path) {
 }
 
 static Status outside(const char *path) {
-        return complain(STATUS_USAGE, "%s is not in a regionfs mount (mount -t fuse.regionfs shows where there are any)",
-                        path);
+        return complain(STATUS_USAGE,
+                        "%s is not in a regionfs mount (mount -t fuse.regionfs shows where there are any)", path);
 }
 
 /* errno as it was, when what mount_find() asks for failed. */
@@ -40,8 +40,8 @@ static Status fail(const char *what, const char *path) {
         int code = errno;
 
         if (code == EACCES && mounts_refuse(path))
-                return complain(STATUS_NOT_ALLOWED, "cannot use %s: only the user who mounted the regionfs there may do so",
-                                path);
+                return complain(STATUS_NOT_ALLOWED,
+                                "cannot use %s: only the user who mounted the regionfs there may do so", path);
         return complain_errno(code, what, path);
 }
 

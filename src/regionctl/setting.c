@@ -124,8 +124,10 @@ int setting_apply(const Setting *setting, int fd) {
 
 Status setting_complain(const Setting *setting, int code, const char *what, const char *name) {
         if (code == EOPNOTSUPP && setting->kind->apply == apply_sealed)
-                return complain(STATUS_FAILED, "cannot %s %s: a persisted region's file can be written by its path, so it "
-                                               "cannot be sealed", what, name);
+                return complain(STATUS_FAILED,
+                                "cannot %s %s: a persisted region's file can be written by its path, so it "
+                                "cannot be sealed",
+                                what, name);
         return complain_errno(code, what, name);
 }
 

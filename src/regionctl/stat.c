@@ -10,7 +10,8 @@
 
 static const Usage usage = {
         .arguments = "NAME...",
-        .summary = "Tells all about regions: lengths and rules, which parts have memory, and who has them open or mapped.",
+        .summary =
+                "Tells all about regions: lengths and rules, which parts have memory, and who has them open or mapped.",
         .details = "Examples:\n"
                    "  regionctl stat /run/regions/a\n"
                    "  regionctl stat --json /run/regions/a |\n"

@@ -80,8 +80,8 @@ static bool look_at_call(Holder *holder, pid_t id, Thread *thread) {
                 thread->buffer = call.entry.nr == SYS_read ? call.entry.args[1] : 0;
         } else if (call.op == PTRACE_SYSCALL_INFO_EXIT && thread->buffer && call.exit.rval >= HEADER) {
                 there = (struct iovec){ (void *)(uintptr_t)(thread->buffer + OPERATION), sizeof(operation) };
-                if (process_vm_readv(id, &here, 1, &there, 1, 0) == sizeof(operation) && operation == holder->operation &&
-                    (unsigned)g_atomic_int_get(&holder->held) < holder->most)
+                if (process_vm_readv(id, &here, 1, &there, 1, 0) == sizeof(operation) &&
+                    operation == holder->operation && (unsigned)g_atomic_int_get(&holder->held) < holder->most)
                         thread->has_it = true;
         }
         return false;

@@ -43,8 +43,8 @@ void program_upgrade(void) {
 }
 
 void program_put(const char *from) {
-        ck_assert_int_eq(run_command(NULL, "cp '%s' '%s.new' && chmod 755 '%s.new' && mv '%s.new' '%s'", from, program, program,
-                                     program, program),
+        ck_assert_int_eq(run_command(NULL, "cp '%s' '%s.new' && chmod 755 '%s.new' && mv '%s.new' '%s'", from, program,
+                                     program, program, program),
                          0);
 }
 

@@ -152,8 +152,8 @@ static bool try(const Case *what, unsigned kill_at, unsigned *abandoned) {
                 *abandoned += 1;
                 close_scene(&trial);
                 for (gint64 until = g_get_monotonic_time() + PATIENCE; !is_in_order(); g_usleep(5000))
-                        ck_assert_msg(g_get_monotonic_time() < until, "%s, killed at step %u before %s: not in order", what->name,
-                                      kill_at, trace.step);
+                        ck_assert_msg(g_get_monotonic_time() < until, "%s, killed at step %u before %s: not in order",
+                                      what->name, kill_at, trace.step);
         }
         while (!is_dead(trial.client))
                 g_usleep(1000);

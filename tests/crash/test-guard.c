@@ -52,7 +52,8 @@ static void await_server(Scene *scene) {
                         break;
                 }
                 /* What stops it besides is a signal, which it asks for. */
-                must(ptrace(PTRACE_CONT, scene->keeper, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status))));
+                must(ptrace(PTRACE_CONT, scene->keeper, NULL,
+                            (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status))));
         }
 }
 

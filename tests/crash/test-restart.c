@@ -472,7 +472,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, names_and_contents_are_there);
         tcase_add_test(tests, handles_go_on);
         tcase_add_test(tests, views_go_on);
-        add_test_if(tests, the_data_path_needs_no_server, fixture_mode() == MODE_PASSTHROUGH, "is about passthrough mode");
+        add_test_if(tests, the_data_path_needs_no_server, fixture_mode() == MODE_PASSTHROUGH,
+                    "is about passthrough mode");
         tcase_add_test(tests, regions_without_names_go_on);
         tcase_add_test(tests, working_directories_go_on);
         tcase_add_test(tests, directory_streams_go_on);

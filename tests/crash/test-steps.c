@@ -78,11 +78,12 @@ static bool try(const Case *what, unsigned kill_at, Trace *trace, Trial *trial) 
         int answer;
 
         begin(trial, what);
-        answer = tracer_run(fixture_server(), kill_at, what->needs & TAKES_TIME ? QUIET_OF_ENDS : QUIET, act, trial, trace);
+        answer = tracer_run(fixture_server(), kill_at, what->needs & TAKES_TIME ? QUIET_OF_ENDS : QUIET, act, trial,
+                            trace);
         ck_assert_msg(answer == what->answer, "%s, killed at step %u before %s: answer %s, not %s", what->name, kill_at,
                       trace->step, g_strerror(-answer), g_strerror(-what->answer));
-        ck_assert_msg(restarts() == before + trace->killed, "%s, killed at step %u before %s: %d restarts", what->name, kill_at,
-                      trace->step, restarts() - before);
+        ck_assert_msg(restarts() == before + trace->killed, "%s, killed at step %u before %s: %d restarts", what->name,
+                      kill_at, trace->step, restarts() - before);
         return trace->killed;
 }
 

@@ -51,7 +51,8 @@ START_TEST(a_program_that_hangs_is_told_of) {
         program_put_script("sleep 1000 & echo $! > \"$0.pid\"; wait");
         try_in_vain("does not answer");
         /* With all that it has started. */
-        eventually(run_command(NULL, "grep -q '^State:.[^ZX]' /proc/$(cat '%s.pid')/status 2>/dev/null", program_path()) != 0);
+        eventually(run_command(NULL, "grep -q '^State:.[^ZX]' /proc/$(cat '%s.pid')/status 2>/dev/null",
+                               program_path()) != 0);
         upgrade_after_all();
 }
 END_TEST

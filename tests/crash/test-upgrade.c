@@ -228,7 +228,8 @@ START_TEST(a_terminal_that_goes_ends_it) {
         must(unlockpt(terminal));
         daemon = fork();
         if (daemon == 0) {
-                int other = open(ptsname(terminal), O_RDWR | O_NOCTTY), to = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+                int other = open(ptsname(terminal), O_RDWR | O_NOCTTY),
+                    to = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
 
                 setsid();
                 ioctl(other, TIOCSCTTY, 0);
@@ -254,8 +255,8 @@ START_TEST(one_in_the_background_goes_on_there) {
         program_begin();
         fixture_prepare();
         /* By a relative path, from a directory that the daemon leaves. */
-        ck_assert_int_eq(run_command(&said, "cd '%s' && ../$(basename $(dirname '%s'))/regionfs mount", fixture_directory(),
-                                     program_path()),
+        ck_assert_int_eq(run_command(&said, "cd '%s' && ../$(basename $(dirname '%s'))/regionfs mount",
+                                     fixture_directory(), program_path()),
                          0);
         value = must_get(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SERVER_PID);
         server = atoi(value);

@@ -251,7 +251,8 @@ START_TEST(without_it_servers_may_hang) {
 END_TEST
 
 static void add(Suite *suite) {
-        TCase *watched = tcase_create("watched"), *ending = tcase_create("ending"), *unwatched = tcase_create("unwatched");
+        TCase *watched = tcase_create("watched"), *ending = tcase_create("ending"),
+              *unwatched = tcase_create("unwatched");
         TCase *patient = tcase_create("patient");
 
         tcase_add_checked_fixture(watched, begin_watched, fixture_unmount);

@@ -184,7 +184,8 @@ static void add(Suite *suite) {
         }
         tcase_add_test(tests, open_regions_keep_their_names_at_the_limit);
         if (fixture_mode() == MODE_USER)
-                leave_out("many_directories_leave_descriptors", "needs file handles, without which each directory takes one");
+                leave_out("many_directories_leave_descriptors",
+                          "needs file handles, without which each directory takes one");
         else
                 tcase_add_test(tests, many_directories_leave_descriptors);
         suite_add_tcase(suite, tests);

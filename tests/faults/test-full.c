@@ -38,7 +38,8 @@ static void mount_small(int kind, const char *more) {
         } else if (fixture_mode() == MODE_USER) {
                 g_setenv("XDG_RUNTIME_DIR", g_getenv(SMALL), true);
         } else {
-                g_string_append_printf(options, "%s" MEMORY ",nr_regions=%d,huge=never", options->len ? "," : "", FILES);
+                g_string_append_printf(options, "%s" MEMORY ",nr_regions=%d,huge=never", options->len ? "," : "",
+                                       FILES);
         }
         fixture_mount(options->len ? options->str : NULL);
 }

@@ -170,7 +170,8 @@ END_TEST
 /* Changes names and lengths in a directory of its own, each of which must go well exactly once. */
 static void change(void *data) {
         const char *base = data;
-        g_autofree char *first = g_build_filename(base, "first", NULL), *second = g_build_filename(base, "second", NULL);
+        g_autofree char *first = g_build_filename(base, "first", NULL),
+                        *second = g_build_filename(base, "second", NULL);
 
         must(mkdir(base, 0700));
         for (int i = 0; i < 500; i++) {
@@ -233,7 +234,8 @@ static void add(Suite *suite) {
         add_test_if(tests, without_passthrough_it_says_so_and_serves_in_cached_mode, fixture_mode() == MODE_PASSTHROUGH,
                     "is about passthrough mode");
         tcase_add_test(tests, other_calls_are_done_without);
-        add_test_if(tests, requests_are_not_lost_where_the_kernel_does_not_repeat_them, holder_works(), "needs ptrace(2)");
+        add_test_if(tests, requests_are_not_lost_where_the_kernel_does_not_repeat_them, holder_works(),
+                    "needs ptrace(2)");
         tcase_add_test(tests, changes_are_made_once_where_the_kernel_does_not_repeat_requests);
         suite_add_tcase(suite, tests);
 }

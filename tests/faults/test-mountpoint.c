@@ -34,7 +34,8 @@ static void unmount(const char *path) {
 static void mount_on(const char *path) {
         g_autofree char *said = NULL;
 
-        ck_assert_msg(run_command(&said, "cd %s && %s %s", fixture_directory(), fixture_program(), path) == 0, "%s", said);
+        ck_assert_msg(run_command(&said, "cd %s && %s %s", fixture_directory(), fixture_program(), path) == 0, "%s",
+                      said);
 }
 
 /* The process that serves the mount, which was started in the background. */

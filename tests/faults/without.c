@@ -42,7 +42,8 @@ static const struct {
         const char *name;
         unsigned number;
 } errors[] = {
-        { "EINVAL", EINVAL }, { "ENOSYS", ENOSYS }, { "ENOTTY", ENOTTY }, { "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM },
+        { "EINVAL", EINVAL },         { "ENOSYS", ENOSYS }, { "ENOTTY", ENOTTY },
+        { "EOPNOTSUPP", EOPNOTSUPP }, { "EPERM", EPERM },
 };
 
 static G_NORETURN void complain(const char *what) {
@@ -108,7 +109,8 @@ int main(int argc, char **argv) {
         program = (struct sock_fprog){ .len = filter->len, .filter = (struct sock_filter *)(void *)filter->data };
         /* Without privilege a filter takes that no program gives any. */
         if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0 &&
-            (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0))
+            (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+             syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0))
                 complain(g_strerror(errno));
         execvp(argv[i + 1], argv + i + 1);
         complain(g_strerror(errno));

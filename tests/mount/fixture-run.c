@@ -27,7 +27,8 @@ static void leave_others(void) {
         if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0)
                 return;
         if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-            (access("/dev/shm", F_OK) == 0 && mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0))
+            (access("/dev/shm", F_OK) == 0 &&
+             mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0))
                 g_error("cannot have a /dev/shm of our own: %s", g_strerror(errno));
 }
 
@@ -133,9 +134,9 @@ static bool unmount(const char *path) {
         const char *arguments[] = { "fusermount3", "-u", "-z", "--", path, NULL };
         int status;
 
-        return umount2(path, MNT_DETACH) == 0 ||
-               (g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL) &&
-                status == 0);
+        return umount2(path, MNT_DETACH) == 0 || (g_spawn_sync(NULL, (char **)arguments, NULL, G_SPAWN_SEARCH_PATH,
+                                                               NULL, NULL, NULL, NULL, &status, NULL) &&
+                                                  status == 0);
 }
 
 static void end_mounts(void) {

@@ -181,7 +181,8 @@ static bool is_expected(const char *line) {
 
 static void check_log(void) {
         /* The last is what a server dies of in a build with sanitizers, if its filter lacks a call. */
-        static const char *const bad[] = { "]: warning:", "]: error:", "runtime error:", "Sanitizer", "Bad system call" };
+        static const char *const bad[] = { "]: warning:", "]: error:", "runtime error:", "Sanitizer",
+                                           "Bad system call" };
         g_autofree char *log = fixture_log();
         g_auto(GStrv) lines = g_strsplit(log, "\n", -1);
 

@@ -139,7 +139,8 @@ END_TEST
 
 /* It has a mount of its own, which is not ours to change. */
 START_TEST(a_directory_goes_by_its_own_mount) {
-        g_autofree char *pool = g_dir_make_tmp("pool-XXXXXX", NULL), *options = g_strdup_printf("pool=%s,noatime", pool);
+        g_autofree char *pool = g_dir_make_tmp("pool-XXXXXX", NULL),
+                        *options = g_strdup_printf("pool=%s,noatime", pool);
 
         mount_with(options);
         must_fail(getxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_ACCESS_TIMES, NULL, 0), ENODATA);

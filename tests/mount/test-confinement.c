@@ -12,9 +12,9 @@
 
 /* As in the manual. */
 #define KEPT                                                                                                           \
-        (BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_DAC_OVERRIDE) | BIT(CAP_CHOWN) |     \
-         BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_SETFCAP) | BIT(CAP_MKNOD) | BIT(CAP_LEASE) | BIT(CAP_SETUID) |         \
-         BIT(CAP_SETGID))
+        (BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_DAC_READ_SEARCH) | BIT(CAP_DAC_OVERRIDE) |                 \
+         BIT(CAP_CHOWN) | BIT(CAP_FOWNER) | BIT(CAP_FSETID) | BIT(CAP_SETFCAP) | BIT(CAP_MKNOD) | BIT(CAP_LEASE) |     \
+         BIT(CAP_SETUID) | BIT(CAP_SETGID))
 #define OF_THE_KEEPER (BIT(CAP_SYS_ADMIN) | BIT(CAP_DAC_READ_SEARCH))
 
 
@@ -103,8 +103,10 @@ static unsigned unmounters(void) {
         g_autofree char *said = NULL;
         g_auto(GStrv) lines = NULL;
 
-        run_command(&said, "for p in /proc/[0-9]*; do  (grep -q '^regionfs-umount$' $p/comm && tr '\\0' ' ' <$p/cmdline |"
-                    " grep -q ' %s $' && echo $p) 2>/dev/null; done", fixture_mountpoint());
+        run_command(&said,
+                    "for p in /proc/[0-9]*; do  (grep -q '^regionfs-umount$' $p/comm && tr '\\0' ' ' <$p/cmdline |"
+                    " grep -q ' %s $' && echo $p) 2>/dev/null; done",
+                    fixture_mountpoint());
         lines = g_strsplit(g_strchomp(said), "\n", -1);
         return g_strv_length(lines);
 }

@@ -77,7 +77,8 @@ END_TEST
 START_TEST(umount_ends_it) {
         pid_t daemon = start_in_background();
 
-        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()), 0);
+        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()),
+                         0);
         check_ended(daemon);
 }
 END_TEST

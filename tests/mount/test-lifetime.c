@@ -192,7 +192,8 @@ START_TEST(what_has_ended_is_not_there_at_the_next_mount) {
 
                 g_snprintf(name, sizeof(name), "%d", i);
                 for (int waited = 0; waited < 10000; waited++) {
-                        if (getxattr(in_mount(name), REGIONFS_ATTRIBUTE_HANDLES, value, sizeof(value)) < 0 || value[0] == '0')
+                        if (getxattr(in_mount(name), REGIONFS_ATTRIBUTE_HANDLES, value, sizeof(value)) < 0 ||
+                            value[0] == '0')
                                 break;
                         g_usleep(1000);
                 }
@@ -300,8 +301,9 @@ START_TEST(others_may_not_change_it) {
 
         must(fchmod(fd, 0666));
         must(close(fd));
-        ck_assert_int_eq(run_command(NULL, "setpriv --reuid=64201 --regid=64201 --clear-groups "
-                                           "setfattr -n user.regionfs.lifetime -v handles %s 2>&1 | grep -q 'not permitted'",
+        ck_assert_int_eq(run_command(NULL,
+                                     "setpriv --reuid=64201 --regid=64201 --clear-groups "
+                                     "setfattr -n user.regionfs.lifetime -v handles %s 2>&1 | grep -q 'not permitted'",
                                      in_mount("a")),
                          0);
 }

@@ -95,14 +95,16 @@ START_TEST(the_default_size_is_half_of_the_memory) {
 
         fixture_mount(NULL);
         st = statvfs_of_mount();
-        ck_assert(st.f_blocks * (double)st.f_frsize > memory * 0.49 && st.f_blocks * (double)st.f_frsize < memory * 0.51);
+        ck_assert(st.f_blocks * (double)st.f_frsize > memory * 0.49 &&
+                  st.f_blocks * (double)st.f_frsize < memory * 0.51);
         fixture_unmount();
 }
 END_TEST
 
 START_TEST(every_option_of_the_pool_is_taken) {
         static const char *const options[] = {
-                "huge=never", "huge=advise", "huge=within_size", "huge=always", "size=10%", "noswap", "noatime", "noexec",
+                "huge=never", "huge=advise", "huge=within_size", "huge=always",
+                "size=10%",   "noswap",      "noatime",          "noexec",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {

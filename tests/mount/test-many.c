@@ -116,7 +116,8 @@ static uint64_t count_in(int fd) {
 START_TEST(processes_open_and_close_at_once) {
         unsigned processes = many("MANY_PROCESSES", 200);
         g_autofree pid_t *crowd = g_new(pid_t, processes);
-        int fd = must_open(in_mount("shared"), O_RDWR | O_CREAT | O_EXCL, 0600), before = server_descriptors(), start[2];
+        int fd = must_open(in_mount("shared"), O_RDWR | O_CREAT | O_EXCL, 0600), before = server_descriptors(),
+            start[2];
         pid_t server = fixture_server();
 
         must(ftruncate(fd, PAGE));

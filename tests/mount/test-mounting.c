@@ -16,7 +16,8 @@ static char *tell(const char *column) {
 }
 
 static void unmount(void) {
-        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()), 0);
+        ck_assert_int_eq(run_command(NULL, geteuid() == 0 ? "umount %s" : "fusermount3 -u %s", fixture_mountpoint()),
+                         0);
         eventually(!is_mounted());
 }
 
@@ -215,7 +216,8 @@ static void add(Suite *suite) {
         add_test_if(changes, only_root_remounts, geteuid() != 0, "is about users");
 
         tcase_add_test(options, what_is_unlisted_is_there_all_the_same);
-        add_test_if(options, attributes_are_asked_for_each_time, fixture_mode() == MODE_PASSTHROUGH, "needs passthrough");
+        add_test_if(options, attributes_are_asked_for_each_time, fixture_mode() == MODE_PASSTHROUGH,
+                    "needs passthrough");
         suite_add_tcase(suite, options);
 }
 

@@ -105,7 +105,8 @@ START_TEST(one_user_has_both) {
         must(close(must_open(in_mount("Local/b"), O_RDWR | O_CREAT, 0600)));
         check_own(geteuid());
         /* What regions start with holds in all of them. */
-        for (int i = 0; i < 1000 && (access(in_mount("Global/a"), F_OK) == 0 || access(in_mount("Local/b"), F_OK) == 0); i++)
+        for (int i = 0; i < 1000 && (access(in_mount("Global/a"), F_OK) == 0 || access(in_mount("Local/b"), F_OK) == 0);
+             i++)
                 g_usleep(10000);
         must_fail(access(in_mount("Global/a"), F_OK), ENOENT);
         must_fail(access(in_mount("Local/b"), F_OK), ENOENT);
@@ -144,7 +145,8 @@ static void plant(void *data) {
 
 START_TEST(what_a_stranger_made_before_is_not_taken) {
         g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
-        g_autofree char *option = g_strdup_printf("namespaces,pool=%s", pool), *plain = g_strdup_printf("pool=%s", pool);
+        g_autofree char *option = g_strdup_printf("namespaces,pool=%s", pool),
+                        *plain = g_strdup_printf("pool=%s", pool);
         g_autofree char *said = NULL;
 
         must(chmod(pool, 01777));

@@ -71,7 +71,8 @@ END_TEST
 
 /* By the pool's own path, as whoever reaches it may. */
 static void forge(void *data) {
-        g_autofree char *from = g_strdup_printf("%s/mine", (const char *)data), *to = g_strdup_printf("%s/forged", (const char *)data);
+        g_autofree char *from = g_strdup_printf("%s/mine", (const char *)data),
+                        *to = g_strdup_printf("%s/forged", (const char *)data);
         char origin[5000];
         ssize_t size;
         int fd;
@@ -119,7 +120,8 @@ START_TEST(a_pool_belongs_to_one_daemon) {
         second = beside("second");
         must(mkdir(second, 0755));
         ck_assert_int_eq(run_command(&said, "%s -o %s %s", fixture_program(), option, second), 1);
-        ck_assert_msg(strstr(said, "is not allowed: another regionfs uses the directory; unmount that first"), "%s", said);
+        ck_assert_msg(strstr(said, "is not allowed: another regionfs uses the directory; unmount that first"), "%s",
+                      said);
         must(rmdir(second));
         must_read(in_mount("r"), "first");
         remount(pool);
@@ -172,7 +174,8 @@ START_TEST(another_file_at_the_path_is_not_taken) {
         must_fail(truncate(in_mount("p"), 0), ESTALE);
         must_read(secret, "secret");
         must(unlink(in_mount("p")));
-        ck_assert_int_eq(run_command(NULL, "%s %s", geteuid() == 0 ? "umount" : "fusermount3 -u", fixture_mountpoint()), 0);
+        ck_assert_int_eq(run_command(NULL, "%s %s", geteuid() == 0 ? "umount" : "fusermount3 -u", fixture_mountpoint()),
+                         0);
         fixture_remove();
         must(unlink(path));
         must(unlink(secret));
@@ -208,7 +211,8 @@ static gpointer swap(gpointer data) {
 
 /* Nobody has checked the client's rights to what someone else has put there. */
 START_TEST(who_makes_a_region_opens_that_one) {
-        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL), *option = g_strdup_printf("pool=%s", pool);
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL),
+                        *option = g_strdup_printf("pool=%s", pool);
         Swapper swapper = { .pool = pool };
         g_autoptr(GThread) thread = NULL;
         char name[32], byte;

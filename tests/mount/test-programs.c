@@ -14,7 +14,8 @@ static void check_command(const char *command, const char *expected) {
 START_TEST(cp_and_mv_keep_everything) {
         check_command("printf 'some text' >a && touch -d 2001-02-03T04:05:06.123456789 a && chmod 640 a", NULL);
         check_command("cp -a a mount/a", "");
-        check_command("cp -a mount/a mount/b && cmp a mount/b && stat -c '%a %y' mount/b | cut -c1-33", "640 2001-02-03 04:05:06.123456789\n");
+        check_command("cp -a mount/a mount/b && cmp a mount/b && stat -c '%a %y' mount/b | cut -c1-33",
+                      "640 2001-02-03 04:05:06.123456789\n");
         check_command("cp -a mount/b b && cmp a b && mv mount/b mount/c && cmp a mount/c", "");
         check_command("mv mount/c c && cmp a c && mv c mount/d && cmp a mount/d && rm a b", "");
 }

@@ -79,9 +79,10 @@ END_TEST
 START_TEST(names_that_are_no_text) {
         must_write(in_mount("bad\xff"), "");
         must_write(in_mount("new\nline"), "");
-        check_json("ls", "x[0][\"name\"] == \"bad\\ufffd\" and base64.b64decode(x[0][\"name_base64\"]) == b\"bad\\xff\" and "
-                         "base64.b64decode(x[0][\"path_base64\"]) == os.fsencode(os.path.realpath(b\"bad\\xff\")) and "
-                         "x[1][\"name\"] == \"new\\nline\" and \"name_base64\" not in x[1]");
+        check_json("ls",
+                   "x[0][\"name\"] == \"bad\\ufffd\" and base64.b64decode(x[0][\"name_base64\"]) == b\"bad\\xff\" and "
+                   "base64.b64decode(x[0][\"path_base64\"]) == os.fsencode(os.path.realpath(b\"bad\\xff\")) and "
+                   "x[1][\"name\"] == \"new\\nline\" and \"name_base64\" not in x[1]");
         check_command(0, "bad\xff\nnew\nline\n", "ls");
         check_command(0, "bad\\377\nnew\\nline\n", "ls -l | tail -n +2 | sed \"s/.* //\"");
 }

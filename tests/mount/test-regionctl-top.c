@@ -142,7 +142,8 @@ static void expect_texts(Session *session, const char *const *texts) {
 
         /* What changed alone is drawn as a rule. */
         while (!shows(session, texts)) {
-                ck_assert_msg(g_get_monotonic_time() < end_of_patience, "\"%s\"... is not shown: %s", texts[0], screen(session));
+                ck_assert_msg(g_get_monotonic_time() < end_of_patience, "\"%s\"... is not shown: %s", texts[0],
+                              screen(session));
                 resize(session, session->size.ws_row, session->size.ws_col ^ 1);
                 take_output(session, 300);
         }
@@ -308,7 +309,8 @@ END_TEST
 /* Whether its process that reads the mount waits for an answer: it sleeps in a call about files. */
 static bool waits_for_server(const Session *session) {
         static const long calls[] = {
-                SYS_openat, SYS_getdents64, SYS_newfstatat, SYS_statx, SYS_fstat, SYS_fstatfs, SYS_fgetxattr, SYS_getxattr,
+                SYS_openat, SYS_getdents64, SYS_newfstatat, SYS_statx,
+                SYS_fstat,  SYS_fstatfs,    SYS_fgetxattr,  SYS_getxattr,
         };
         g_autofree char *path = g_strdup_printf("/proc/%1$d/task/%1$d/children", session->regionctl), *reader = NULL;
 

@@ -130,7 +130,8 @@ static void add(Suite *suite) {
         tcase_add_test(tests, memory_goes_with_what_takes_the_name);
         tcase_add_test(tests, memory_goes_with_the_last_handle);
         tcase_add_test(tests, rules_hold_for_who_comes_again);
-        add_test_if(tests, a_new_server_finds_them, !fixture_over_uring(), "goes on where a server has died, which io_uring does not");
+        add_test_if(tests, a_new_server_finds_them, !fixture_over_uring(),
+                    "goes on where a server has died, which io_uring does not");
         tcase_add_test(tests, there_may_be_more_than_are_kept);
         add_test_if(tests, the_owner_may_change, fixture_mode() != MODE_USER, "gives a region away, which takes root");
 }

@@ -206,7 +206,8 @@ START_TEST(the_maker_of_a_region_keeps_no_writer) {
         static const int flags[] = { O_CREAT | O_EXCL, O_TMPFILE };
 
         for (size_t i = 0; i < G_N_ELEMENTS(flags); i++) {
-                int fd = must_open(flags[i] & O_EXCL ? in_mount("made") : fixture_mountpoint(), O_RDWR | flags[i], 0600);
+                int fd =
+                        must_open(flags[i] & O_EXCL ? in_mount("made") : fixture_mountpoint(), O_RDWR | flags[i], 0600);
                 g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fd);
                 int reader = must_open(path, O_RDONLY, 0);
 

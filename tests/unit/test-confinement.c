@@ -21,9 +21,9 @@
 
 /* What CapPrm of a server is: the bits of the capabilities that the manual names. */
 #define KEPT                                                                                                           \
-        (bit(CAP_SYS_ADMIN) | bit(CAP_SYS_PTRACE) | bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE) | bit(CAP_CHOWN) |     \
-         bit(CAP_FOWNER) | bit(CAP_FSETID) | bit(CAP_SETFCAP) | bit(CAP_MKNOD) | bit(CAP_LEASE) | bit(CAP_SETUID) |         \
-         bit(CAP_SETGID))
+        (bit(CAP_SYS_ADMIN) | bit(CAP_SYS_PTRACE) | bit(CAP_DAC_READ_SEARCH) | bit(CAP_DAC_OVERRIDE) |                 \
+         bit(CAP_CHOWN) | bit(CAP_FOWNER) | bit(CAP_FSETID) | bit(CAP_SETFCAP) | bit(CAP_MKNOD) | bit(CAP_LEASE) |     \
+         bit(CAP_SETUID) | bit(CAP_SETGID))
 
 static uint64_t bit(int capability) {
         return UINT64_C(1) << capability;

@@ -191,7 +191,8 @@ END_TEST
 /* What there is no room for, and what a ledger that was stored into may say. */
 START_TEST(options_that_were_not_kept_are_none) {
         g_autofree char *text = g_strnfill(LEDGER_ARGUMENTS_SIZE, 'x');
-        g_auto(GStrv) made = arguments_of("regionfs", text, "/", NULL), bad = arguments_of("regionfs", "-o", "watchdog=soon", "/", NULL);
+        g_auto(GStrv) made = arguments_of("regionfs", text, "/", NULL),
+                      bad = arguments_of("regionfs", "-o", "watchdog=soon", "/", NULL);
         g_autoptr(Ledger) ledger = ledger_new(NULL);
         g_autoptr(GError) error = NULL, again = NULL;
         g_auto(Options) options = { 0 };

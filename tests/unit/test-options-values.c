@@ -26,7 +26,8 @@ START_TEST(defaults) {
 END_TEST
 
 START_TEST(watchdog) {
-        static const char *const refused[] = { "watchdog=0", "watchdog=86401", "watchdog=-1", "watchdog=1s", "watchdog=1.5" };
+        static const char *const refused[] = { "watchdog=0", "watchdog=86401", "watchdog=-1", "watchdog=1s",
+                                               "watchdog=1.5" };
         g_auto(Options) one, most;
 
         accept(&one, "watchdog=1");

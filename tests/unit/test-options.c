@@ -215,7 +215,8 @@ END_TEST
 
 /* Nobody may answer on the mountpoint, and paths may be of another directory. */
 START_TEST(no_path_is_looked_at_again) {
-        char *given[] = { (char *)"regionfs", (char *)"-o", (char *)"pool=not/there,max_threads=3", (char *)"nor/this", NULL };
+        char *given[] = { (char *)"regionfs", (char *)"-o", (char *)"pool=not/there,max_threads=3", (char *)"nor/this",
+                          NULL };
         g_auto(Options) options = { 0 };
         g_autoptr(GError) error = NULL;
 

@@ -18,7 +18,8 @@ static void count_warning(const char *domain, GLogLevelFlags level, const char *
 /* Whether a node is known still when the server after those that died, with its forget in hand, has begun. */
 static bool is_known_after(unsigned deaths) {
         g_autoptr(Ledger) ledger = ledger_new(NULL);
-        PoolRef root = { .inode = 1, .fd = -1 }, ref = { .inode = 2, .fd = -1, .handle_type = 1, .handle_size = 4 }, found = POOL_REF_INIT;
+        PoolRef root = { .inode = 1, .fd = -1 }, ref = { .inode = 2, .fd = -1, .handle_type = 1, .handle_size = 4 },
+                found = POOL_REF_INIT;
         Registry *registry = registry_new(ledger, &root, false);
         Requests *requests = requests_new(ledger, registry);
         uint64_t id = registry_lookup(registry, &ref), *buffer = ledger_buffer(ledger, 0);
@@ -56,7 +57,8 @@ START_TEST(forgets_that_servers_die_of_are_left) {
 END_TEST
 
 START_TEST(what_servers_die_of_taking_back_is_left) {
-        const char *said = "servers die of what they had begun of request 7 (operation 4 on node 1): it is left as it is";
+        const char *said =
+                "servers die of what they had begun of request 7 (operation 4 on node 1): it is left as it is";
         g_autoptr(Ledger) ledger = ledger_new(NULL);
         const uint64_t request[] = { 48 | (uint64_t)SETATTR << 32, 7, 1, 0, 0, 0 };
 
