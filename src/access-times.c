@@ -1,5 +1,7 @@
 #include "access-times.h"
 
+#include "mount-flags.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -19,44 +21,34 @@ static const struct {
         { "noatime", MOUNT_ATTR_NOATIME },
 };
 
-/* As mount(8) has them: the last one of those that exclude one another counts. */
-static const struct {
-        const char *name;
-        unsigned set, clear;
-} options_of_mounts[] = {
-        { "atime", .clear = MOUNT_ATTR__ATIME },
-        { "relatime", .clear = MOUNT_ATTR__ATIME },
-        { "noatime", .set = MOUNT_ATTR_NOATIME, .clear = MOUNT_ATTR__ATIME },
-        { "strictatime", .set = MOUNT_ATTR_STRICTATIME, .clear = MOUNT_ATTR__ATIME },
-        { "diratime", .clear = MOUNT_ATTR_NODIRATIME },
-        { "nodiratime", .set = MOUNT_ATTR_NODIRATIME },
-        { "ro", .set = MOUNT_ATTR_RDONLY },
-        { "rw", .clear = MOUNT_ATTR_RDONLY },
-};
-
 /* Without what makes no difference. */
-static unsigned settle(unsigned flags) {
-        return flags & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME) ? MOUNT_ATTR_NOATIME : flags;
+static unsigned settle(unsigned flags, bool readonly) {
+        return readonly || flags & MOUNT_ATTR_NOATIME ? MOUNT_ATTR_NOATIME : flags & ALL;
 }
 
 unsigned access_times_of_options(const GPtrArray *options) {
+        bool readonly = false;
         unsigned flags = 0;
 
-        for (guint i = 0; i < options->len; i++)
-                for (size_t j = 0; j < G_N_ELEMENTS(options_of_mounts); j++)
-                        if (g_str_equal(g_ptr_array_index(options, i), options_of_mounts[j].name))
-                                flags = (flags & ~options_of_mounts[j].clear) | options_of_mounts[j].set;
-        return settle(flags);
+        for (guint i = 0; i < options->len; i++) {
+                const char *option = g_ptr_array_index(options, i);
+
+                if (g_str_equal(option, "ro") || g_str_equal(option, "rw"))
+                        readonly = option[1] == 'o';
+                else
+                        mount_flags_take(option, &flags);
+        }
+        return settle(flags, readonly);
 }
 
 unsigned access_times_of_mount(unsigned long flags) {
         unsigned found = flags & ST_NODIRATIME ? MOUNT_ATTR_NODIRATIME : 0;
 
-        if (flags & (ST_NOATIME | ST_RDONLY))
+        if (flags & ST_NOATIME)
                 found |= MOUNT_ATTR_NOATIME;
         else if (!(flags & ST_RELATIME))
                 found |= MOUNT_ATTR_STRICTATIME;
-        return settle(found);
+        return settle(found, flags & ST_RDONLY);
 }
 
 const char *access_times_name(unsigned flags) {

@@ -3,6 +3,7 @@
 #include "context.h"
 #include "descriptor.h"
 #include "log.h"
+#include "mount-flags.h"
 #include "unmounter.h"
 
 #include <fcntl.h>
@@ -35,38 +36,11 @@ static const char *const always[] = { "subtype=regionfs", "default_permissions" 
 #define FSNAME "fsname="
 #define DEFAULT_FSNAME FSNAME "regionfs"
 
-/* Options that belong to the mount and not to the file system in it. */
-static const struct {
-        const char *name;
-        unsigned set, clear;
-} mount_attributes[] = {
-        { "exec", .clear = MOUNT_ATTR_NOEXEC },
-        { "noexec", .set = MOUNT_ATTR_NOEXEC },
-        { "atime", .clear = MOUNT_ATTR__ATIME },
-        { "relatime", .clear = MOUNT_ATTR__ATIME },
-        { "noatime", .set = MOUNT_ATTR_NOATIME, .clear = MOUNT_ATTR__ATIME },
-        { "strictatime", .set = MOUNT_ATTR_STRICTATIME, .clear = MOUNT_ATTR__ATIME },
-        { "diratime", .clear = MOUNT_ATTR_NODIRATIME },
-        { "nodiratime", .set = MOUNT_ATTR_NODIRATIME },
-        { "symfollow", .clear = MOUNT_ATTR_NOSYMFOLLOW },
-        { "nosymfollow", .set = MOUNT_ATTR_NOSYMFOLLOW },
-};
-
-static bool set_attribute(const char *option, unsigned *attributes) {
-        for (size_t i = 0; i < G_N_ELEMENTS(mount_attributes); i++) {
-                if (!g_str_equal(option, mount_attributes[i].name))
-                        continue;
-                *attributes = (*attributes & ~mount_attributes[i].clear) | mount_attributes[i].set;
-                return true;
-        }
-        return false;
-}
-
 static bool set_option(int context, const char *option, unsigned *attributes, GError **error) {
         const char *equals = strchr(option, '=');
         g_autofree char *name = equals ? g_strndup(option, equals - option) : g_strdup(option);
 
-        if (set_attribute(option, attributes))
+        if (mount_flags_take(option, attributes))
                 return true;
         /* What mount(8) calls the file system's name is the source to the kernel. */
         return context_set(context, g_str_equal(name, "fsname") ? "source" : name, equals ? equals + 1 : NULL, error);
