@@ -1,6 +1,7 @@
 #include "notifier.h"
 
 #include "descriptor.h"
+#include "wire.h"
 
 #include <gio/gio.h>
 #include <limits.h>
@@ -23,25 +24,9 @@ struct Notifier {
         gint deaf;        /* nobody takes what is told; atomic */
 };
 
-/* As in the kernel's <linux/fuse.h>. */
-typedef struct Header {
-        uint32_t length; /* bytes, with the header */
-        int32_t code;
-        uint64_t unique; /* 0: no answer to anything */
-} Header;
-
-typedef struct Gone {
-        uint64_t parent;
-        uint64_t node;
-        uint32_t name_length; /* bytes, without the NUL that follows the name */
-        uint32_t padding;
-} Gone;
-
-enum { NOTIFY_DELETE = 6 };
-
 /* What goes through the socket: this, or one byte to ask for the end and to confirm it. */
 typedef struct Message {
-        Gone gone;
+        struct fuse_notify_delete_out gone;
         char name[NAME_MAX + 1];
 } Message;
 
@@ -82,13 +67,13 @@ void notifier_free(Notifier *notifier) {
 }
 
 static void pass_on(int channel, Message *message) {
-        Header header = {
-                .length = sizeof(header) + sizeof(message->gone) + message->gone.name_length + 1,
-                .code = NOTIFY_DELETE,
+        struct fuse_out_header header = {
+                .len = sizeof(header) + sizeof(message->gone) + message->gone.namelen + 1,
+                .error = FUSE_NOTIFY_DELETE,
         };
         const struct iovec parts[] = {
                 { .iov_base = &header, .iov_len = sizeof(header) },
-                { .iov_base = message, .iov_len = header.length - sizeof(header) },
+                { .iov_base = message, .iov_len = header.len - sizeof(header) },
         };
 
         /* It knew nothing of the name, or is about to end. */
@@ -130,11 +115,11 @@ void notifier_run(Notifier *notifier, int channel) {
 }
 
 void notifier_tell(Notifier *notifier, uint64_t parent, uint64_t id, const char *name) {
-        Message message = { .gone = { .parent = parent, .node = id, .name_length = strlen(name) } };
+        Message message = { .gone = { .parent = parent, .child = id, .namelen = strlen(name) } };
         bool deaf = g_atomic_int_get(&notifier->deaf), told;
 
         g_strlcpy(message.name, name, sizeof(message.name));
-        told = send(notifier->ours, &message, offsetof(Message, name) + message.gone.name_length + 1,
+        told = send(notifier->ours, &message, offsetof(Message, name) + message.gone.namelen + 1,
                     MSG_NOSIGNAL | (deaf ? MSG_DONTWAIT : 0)) > 0;
         /* Once, however many names go: it was killed, and no keeper is left to start another. */
         if (!told && !deaf)

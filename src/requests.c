@@ -2,29 +2,12 @@
 
 #include "crash-point.h"
 #include "descriptor.h"
+#include "wire.h"
 
 #include <string.h>
 
-/* As in the kernel's <linux/fuse.h>, which is not included beside libfuse's. */
-typedef struct Header {
-        uint32_t length; /* bytes; 0: we have emptied the buffer */
-        uint32_t opcode;
-        uint64_t unique;
-        uint64_t node;
-        uint32_t uid, gid, pid;
-        uint16_t extensions, padding;
-} Header;
-
-G_STATIC_ASSERT(sizeof(Header) == LEDGER_LEFT_MIN);
-
-typedef struct Forget {
-        uint64_t node;
-        uint64_t lookups;
-} Forget;
-
-enum { FORGET = 2, BATCH_FORGET = 42 };
-
-#define RESENT (UINT64_C(1) << 63)
+/* What every request begins with. Its length is 0 when we have emptied the buffer. */
+G_STATIC_ASSERT(sizeof(struct fuse_in_header) == LEDGER_LEFT_MIN);
 
 /* How long a thread may take to note what it has received. */
 #define PATIENCE 100000 /* microseconds */
@@ -46,11 +29,11 @@ struct Requests {
         gint64 certain_at; /* when what is left is known to have been answered; 0: not known */
 };
 
-static void apply(Registry *registry, LedgerRequest *request, const Forget *forgets, uint64_t count) {
+static void apply(Registry *registry, LedgerRequest *request, const struct fuse_forget_one *forgets, uint64_t count) {
         while (request->forgets < count) {
-                const Forget *forget = &forgets[request->forgets];
+                const struct fuse_forget_one *forget = &forgets[request->forgets];
 
-                registry_forget(registry, forget->node, forget->lookups);
+                registry_forget(registry, forget->nodeid, forget->nlookup);
         }
 }
 
@@ -83,19 +66,20 @@ bool requests_is_hopeless(const Requests *requests) {
 }
 
 /* Whether a buffer holds all that its message says that it does. */
-static bool is_whole(const Header *header, uint32_t count) {
-        uint64_t size = sizeof(*header) + (header->opcode == BATCH_FORGET ? 8 + count * (uint64_t)sizeof(Forget) : 8);
+static bool is_whole(const struct fuse_in_header *header, uint32_t count) {
+        uint64_t forgets = header->opcode == FUSE_BATCH_FORGET ? count * (uint64_t)sizeof(struct fuse_forget_one) : 0;
+        uint64_t size = sizeof(*header) + 8 + forgets;
 
-        return header->length >= size && header->length <= LEDGER_BUFFER_SIZE;
+        return header->len >= size && header->len <= LEDGER_BUFFER_SIZE;
 }
 
 /* Applies what a dead server has received and not applied. */
 static void apply_forgets(Requests *requests, Registry *registry, void *buffer) {
-        const Header *header = buffer;
+        const struct fuse_in_header *header = buffer;
         const uint32_t *count = (const uint32_t *)(header + 1);
         LedgerRequest *request;
 
-        if (!header->length || (header->opcode != FORGET && header->opcode != BATCH_FORGET))
+        if (!header->len || (header->opcode != FUSE_FORGET && header->opcode != FUSE_BATCH_FORGET))
                 return;
         if (!is_whole(header, *count)) {
                 ledger_note_damage(requests->ledger, LEDGER_BAD_FORGETS);
@@ -105,10 +89,10 @@ static void apply_forgets(Requests *requests, Registry *registry, void *buffer) 
         request = ledger_current(requests->ledger);
         if (requests_is_hopeless(requests)) {
                 g_warning("servers die of what the kernel forgets: some nodes stay known");
-        } else if (header->opcode == BATCH_FORGET) {
-                apply(registry, request, (const Forget *)(const void *)(count + 2), *count);
+        } else if (header->opcode == FUSE_BATCH_FORGET) {
+                apply(registry, request, (const struct fuse_forget_one *)(const void *)(count + 2), *count);
         } else {
-                const Forget forget = { header->node, *(const uint64_t *)(const void *)(header + 1) };
+                const struct fuse_forget_one forget = { header->nodeid, *(const uint64_t *)(const void *)(header + 1) };
 
                 apply(registry, request, &forget, 1);
         }
@@ -153,17 +137,17 @@ void requests_free(Requests *requests) {
 }
 
 void requests_clear_buffer(void *buffer) {
-        Header *header = buffer;
+        struct fuse_in_header *header = buffer;
 
         crash_point();
-        __atomic_store_n(&header->length, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&header->len, 0, __ATOMIC_RELEASE);
 }
 
 bool requests_in_buffer(const void *buffer, RequestsHead *head) {
-        const Header *header = buffer;
-        uint32_t length = __atomic_load_n(&header->length, __ATOMIC_ACQUIRE);
+        const struct fuse_in_header *header = buffer;
+        uint32_t length = __atomic_load_n(&header->len, __ATOMIC_ACQUIRE);
 
-        *head = (RequestsHead){ header->unique & ~RESENT, length, header->opcode, header->node };
+        *head = (RequestsHead){ header->unique & ~WIRE_RESENT, length, header->opcode, header->nodeid };
         return length > 0;
 }
 
@@ -189,7 +173,7 @@ static LedgerRequest *take_slot(Requests *requests) {
 }
 
 /* Whether a dead server has had it in hand. header: NULL where nobody has it any more. */
-static bool begin(Requests *requests, uint64_t unique, const Header *header) {
+static bool begin(Requests *requests, uint64_t unique, const struct fuse_in_header *header) {
         LedgerRequest *slot = NULL;
         bool again;
 
@@ -203,7 +187,7 @@ static bool begin(Requests *requests, uint64_t unique, const Header *header) {
         if (!again) {
                 memset(slot, 0, offsetof(LedgerRequest, looked_up));
                 slot->operation = header ? header->opcode : 0;
-                slot->node = header ? header->node : 0;
+                slot->node = header ? header->nodeid : 0;
                 slot->left_size = 0;
                 ledger_publish(&slot->unique, unique);
         } else if (header) {
@@ -220,12 +204,12 @@ static bool begin(Requests *requests, uint64_t unique, const Header *header) {
 }
 
 bool requests_begin(Requests *requests, const void *buffer) {
-        const Header *header = buffer;
-        bool forget = header->opcode == FORGET || header->opcode == BATCH_FORGET;
+        const struct fuse_in_header *header = buffer;
+        bool forget = header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
 
-        if (!(header->unique & RESENT) && !forget)
+        if (!(header->unique & WIRE_RESENT) && !forget)
                 g_atomic_int_set(&requests->fresh, 1);
-        return begin(requests, header->unique & ~RESENT, header);
+        return begin(requests, header->unique & ~WIRE_RESENT, header);
 }
 
 bool requests_begin_left(Requests *requests, uint64_t unique) {
@@ -241,13 +225,13 @@ void requests_end(Requests *requests) {
 }
 
 /* The buffer of a thread that has received the request, or NULL. */
-static Header *find_buffer(const Requests *requests, uint64_t unique) {
+static struct fuse_in_header *find_buffer(const Requests *requests, uint64_t unique) {
         uint64_t buffers = ledger_header(requests->ledger)->buffers;
 
         for (uint64_t number = 0; number < buffers; number++) {
-                Header *header = ledger_buffer(requests->ledger, number);
+                struct fuse_in_header *header = ledger_buffer(requests->ledger, number);
 
-                if (header->length && (header->unique & ~RESENT) == unique)
+                if (header->len && (header->unique & ~WIRE_RESENT) == unique)
                         return header;
         }
         return NULL;
@@ -255,12 +239,12 @@ static Header *find_buffer(const Requests *requests, uint64_t unique) {
 
 LedgerRequest *requests_leave(Requests *requests) {
         LedgerRequest *request = ledger_current(requests->ledger);
-        const Header *header = request ? find_buffer(requests, request->unique) : NULL;
+        const struct fuse_in_header *header = request ? find_buffer(requests, request->unique) : NULL;
 
         /* The buffer is about to be received into. */
-        if (header && header->length <= sizeof(request->left)) {
-                memcpy(request->left, header, header->length);
-                ledger_publish(&request->left_size, header->length);
+        if (header && header->len <= sizeof(request->left)) {
+                memcpy(request->left, header, header->len);
+                ledger_publish(&request->left_size, header->len);
         }
         ledger_set_current(requests->ledger, NULL);
         return request;
@@ -345,16 +329,17 @@ bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *dat
 static bool put_back(Requests *requests, const LedgerRequest *request) {
         LedgerHeader *header = ledger_header(requests->ledger);
         uint64_t number = 0;
-        Header *buffer;
+        struct fuse_in_header *buffer;
 
-        while (number < header->buffers && ((const Header *)ledger_buffer(requests->ledger, number))->length)
+        while (number < header->buffers &&
+               ((const struct fuse_in_header *)ledger_buffer(requests->ledger, number))->len > 0)
                 number++;
         if (!request->left_size || number >= LEDGER_BUFFERS)
                 return false;
         buffer = ledger_buffer(requests->ledger, number);
-        memcpy(&buffer->opcode, request->left + offsetof(Header, opcode),
-               request->left_size - offsetof(Header, opcode));
-        __atomic_store_n(&buffer->length, request->left_size, __ATOMIC_RELEASE);
+        memcpy(&buffer->opcode, request->left + offsetof(struct fuse_in_header, opcode),
+               request->left_size - offsetof(struct fuse_in_header, opcode));
+        __atomic_store_n(&buffer->len, request->left_size, __ATOMIC_RELEASE);
         if (number >= header->buffers)
                 ledger_publish(&header->buffers, number + 1);
         return true;

@@ -2,28 +2,12 @@
 
 #include "descriptor.h"
 #include "server-rings.h"
+#include "wire.h"
 
 #include <gio/gio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-
-/* As in the kernel's <linux/fuse.h>; libfuse has none of this. */
-struct fuse_out_header {
-        uint32_t len; /* bytes, with the header */
-        int32_t error;
-        uint64_t unique;
-};
-#define NOTIFY_RESEND 7
-#define RESENT (UINT64_C(1) << 63)
-#define INTERRUPT UINT64_C(1) /* requests have even numbers */
-
-struct fuse_in_header {
-        uint32_t len; /* bytes, with the header */
-        uint32_t opcode;
-        uint64_t unique;
-        uint64_t nodeid;
-};
 
 static void take_from_libfuse(enum fuse_log_level level, const char *format, va_list arguments) G_GNUC_PRINTF(2, 0);
 
@@ -88,8 +72,6 @@ static bool receive_init(const ServerPlace *place, struct fuse_session *session)
         return size > 0 && size <= LEDGER_INIT_MAX;
 }
 
-#define INIT 26
-
 /*
  * Whether what the ledger holds is the kernel's first request. Without it there is no going on: the keeper ends the
  * mount.
@@ -97,7 +79,7 @@ static bool receive_init(const ServerPlace *place, struct fuse_session *session)
 static bool init_is_good(LedgerHeader *header) {
         const struct fuse_in_header *request = (const struct fuse_in_header *)(const void *)header->init;
 
-        if (header->init_size >= sizeof(*request) && request->len == header->init_size && request->opcode == INIT)
+        if (header->init_size >= sizeof(*request) && request->len == header->init_size && request->opcode == FUSE_INIT)
                 return true;
         g_warning("the ledger is damaged: the kernel's first request is lost");
         ledger_publish(&header->ending, 1);
@@ -140,7 +122,7 @@ struct fuse_session *server_session_new(const ServerPlace *place, Operations *op
 }
 
 bool server_session_ask_again(struct fuse_session *session) {
-        const struct fuse_out_header message = { .len = sizeof(message), .error = NOTIFY_RESEND };
+        const struct fuse_out_header message = { .len = sizeof(message), .error = WIRE_NOTIFY_RESEND };
 
         return write(fuse_session_fd(session), &message, sizeof(message)) >= 0 || errno == ENODEV || errno == ENOTCONN;
 }
@@ -158,7 +140,8 @@ bool server_session_is_awaited(const struct fuse_session *session, uint64_t uniq
          * An interrupt of a request is answered under this number: with no error, that does nothing if there is the
          * request.
          */
-        return answer(session, unique | INTERRUPT, 0) == 0 || answer(session, unique | RESENT | INTERRUPT, 0) == 0;
+        return answer(session, unique | WIRE_INTERRUPT, 0) == 0 ||
+               answer(session, unique | WIRE_RESENT | WIRE_INTERRUPT, 0) == 0;
 }
 
 void server_session_fail(struct fuse_session *session, uint64_t unique) {
@@ -172,6 +155,6 @@ void server_session_refuse(struct fuse_session *session, const void *request) {
         const struct fuse_in_header *header = request;
 
         g_warning("servers die of request %" PRIu64 " (operation %u on node %" PRIu64 "): it is answered with an error",
-                  header->unique & ~RESENT, header->opcode, header->nodeid);
+                  header->unique & ~WIRE_RESENT, header->opcode, header->nodeid);
         server_session_fail(session, header->unique);
 }
