@@ -31,7 +31,7 @@
 /* Bytes of memory that the region holds now. */
 #define REGIONFS_ATTRIBUTE_RESIDENT REGIONFS_ATTRIBUTE_PREFIX "resident"
 
-/* How many open file handles (open file descriptions) the region has. Views alone do not count. */
+/* How many open file handles (open file descriptions) the region has. Views alone count in cached mode only. */
 #define REGIONFS_ATTRIBUTE_HANDLES REGIONFS_ATTRIBUTE_PREFIX "handles"
 
 /* The region's identity as long as it exists, whatever its names: its inode number. */
