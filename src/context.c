@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <gio/gio.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -23,8 +24,9 @@ bool context_set(int context, const char *name, const char *value, GError **erro
         if (fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, name, value, 0) == 0)
                 return true;
         why = explain(context, errno);
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "option %s%s%s is not allowed: the kernel says: %s",
-                    name, value ? "=" : "", value ? value : "", why);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT, "option %s%s%s is not allowed: the kernel says: %s%s",
+                    name, value ? "=" : "", value ? value : "", why,
+                    strstr(why, "Unknown parameter") ? " (see regionfs --help)" : "");
         return false;
 }
 

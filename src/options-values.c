@@ -187,10 +187,6 @@ static bool parse_io_uring(Options *options, const char *value, GError **error) 
         return true;
 }
 
-static bool refuse_io_uring_value(Options *options, const char *value, GError **error) {
-        return refuse(error, "io_uring", value, "it takes no value");
-}
-
 static bool parse_allow_root(Options *options, const char *value, GError **error) {
         options->allow_root = true;
         /* The kernel knows but all or one: libfuse turns the rest away. Root's mounts are open to all anyhow. */
@@ -238,6 +234,11 @@ static bool parse_subtype(Options *options, const char *value, GError **error) {
                refuse(error, "subtype", value, "it takes regionfs, which is what the mount's type is in any case");
 }
 
+/* As a tmpfs has it. */
+static bool refuse_nr_inodes(Options *options, const char *value, GError **error) {
+        return refuse(error, "nr_inodes", value, "nr_regions=N limits regions, with directories and all else in the pool");
+}
+
 static bool refuse_clone_fd(Options *options, const char *value, GError **error) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
                     "option clone_fd is not allowed: all threads read one channel; max_threads=N says how many");
@@ -266,6 +267,7 @@ static const struct {
 } table[] = {
         { "size=", parse_size },
         { "nr_regions=", parse_nr_regions },
+        { "nr_inodes=", refuse_nr_inodes },
         { "huge=", parse_huge },
         { "noswap", parse_noswap },
         { "mpol=", parse_mpol },
@@ -280,7 +282,6 @@ static const struct {
         { "unlisted", parse_unlisted },
         { "attr_timeout=", parse_attr_timeout },
         { "io_uring", parse_io_uring },
-        { "io_uring=", refuse_io_uring_value },
         { "allow_root", parse_allow_root },
         { "max_threads=", parse_max_threads },
         { "watchdog=", parse_watchdog },
@@ -311,6 +312,11 @@ static const struct {
         { "default_permissions", parse_nothing },
 };
 
+/* Whether a value follows where none is taken. */
+static bool has_needless_value(const char *option, const char *name) {
+        return g_str_has_prefix(option, name) && option[strlen(name)] == '=';
+}
+
 bool options_take(Options *options, const char *option, GError **error) {
         if (!*option)
                 return true; /* of a list such as "ro,,noexec" */
@@ -327,6 +333,8 @@ bool options_take(Options *options, const char *option, GError **error) {
                                     option, option);
                         return false;
                 }
+                if (!open_ended && has_needless_value(option, name))
+                        return refuse(error, name, option + length + 1, "it takes no value");
         }
         g_ptr_array_add(options->mount, g_strdup(option));
         return true;

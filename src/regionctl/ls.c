@@ -152,7 +152,7 @@ int verb_ls(char **arguments) {
         if (sort)
                 ls.key = listing_key(sort);
         if (ls.key == LISTING_KEYS)
-                return complain(STATUS_USAGE, "ls cannot sort by %s: see regionctl ls --help", sort);
+                return complain(STATUS_USAGE, "--sort takes name, logical, padded, resident, handles or age, and not %s", sort);
         raise_descriptor_limit();
         ls.alone = !arguments[1] || !arguments[2];
         ls.regions = g_ptr_array_new_with_free_func((GDestroyNotify)region_info_free);

@@ -164,7 +164,7 @@ START_TEST(what_is_not_there) {
         check_command(2, outside, "ls /tmp");
         check_command(2, outside, "status /tmp");
         check_command(2, "regionctl: stat needs the NAME of a region: see regionctl stat --help\n", "stat");
-        check_command(2, "regionctl: ls cannot sort by x: see regionctl ls --help\n", "ls --sort x");
+        check_command(2, "regionctl: --sort takes name, logical, padded, resident, handles or age, and not x\n", "ls --sort x");
         check_command(2, "regionctl: top needs a terminal; regionctl ls -l prints the same once\n", "top");
         /* What is there is listed all the same. */
         must_write(in_mount("a"), "");
