@@ -12,7 +12,7 @@ START_TEST(options_may_come_in_several_words) {
 END_TEST
 
 START_TEST(unknown_options_are_for_the_kernel) {
-        static const char list[] = "ro,noatime,max_read=4096,sizes=1,noswap=1,x";
+        static const char list[] = "ro,noatime,max_read=4096,sizes=1,x";
         g_auto(GStrv) kept = g_strsplit(list, ",", -1);
         g_auto(Options) options;
 
