@@ -350,13 +350,15 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
         reply_result(req, result);
 }
 
-/* A region that was made, and not counted. */
+/* A region that was made, and not counted; or counted, and not left behind as nobody could have its handle. */
 static void complete_making(const Operations *operations, const LedgerRequest *request, int directory) {
         struct stat st;
+        int result = fstatat(directory, request->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 
-        if (!request->made && fstatat(directory, request->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-            st.st_nlink == 1)
+        if (!request->made && result == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
                 registry_regions_changed(operations->registry, 1);
+        if (request->made && result == -ENOENT)
+                registry_regions_changed(operations->registry, -1);
 }
 
 static void complete_removing(const Operations *operations, const LedgerRequest *request, int directory) {
