@@ -11,7 +11,6 @@
 
 #include <dirent.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 /* How long a server is to have had nothing to do for an operation to be over, in ms. */
@@ -238,43 +237,6 @@ START_TEST(handles) {
 }
 END_TEST
 
-static rlim_t limit_descriptors(rlim_t limit) {
-        struct rlimit before, now;
-
-        if (prlimit(fixture_server(), RLIMIT_NOFILE, NULL, &before) < 0)
-                return limit;
-        now = (struct rlimit){ limit, before.rlim_max };
-        prlimit(fixture_server(), RLIMIT_NOFILE, &now, NULL);
-        return before.rlim_cur;
-}
-
-/* As many as it has, and some for a request: none is left for a handle. */
-static int create_without_room(Scene *scene) {
-        g_autofree char *path = g_strdup_printf("/proc/%d/fd", fixture_server());
-        GDir *open_ones = g_dir_open(path, 0, NULL);
-        rlim_t count = 0, before;
-        int result;
-
-        while (open_ones && g_dir_read_name(open_ones))
-                count++;
-        if (open_ones)
-                g_dir_close(open_ones);
-        before = limit_descriptors(count + count / 8 + 2);
-        result = answer_of(open("a", O_RDWR | O_CREAT | O_EXCL, 0640));
-        limit_descriptors(before);
-        return result;
-}
-
-static const Case cases_refused[] = {
-        { "create without room for a handle", NULL, create_without_room, -EMFILE, NEEDS_CACHED | NEEDS_ROOT },
-        { NULL },
-};
-
-START_TEST(refused) {
-        abandon_everywhere(&cases_refused[_i], NULL);
-}
-END_TEST
-
 START_TEST(attributes) {
         abandon_everywhere(&steps_attributes[_i], NULL);
 }
@@ -310,7 +272,6 @@ static void add(Suite *suite) {
         add_possible(add_case(suite, "names"), names, steps_names);
         add_possible(add_case(suite, "renames"), renames, steps_renames);
         add_possible(add_case(suite, "handles"), handles, steps_handles);
-        add_possible(add_case(suite, "refused"), refused, cases_refused);
         add_possible(add_case(suite, "attributes"), attributes, steps_attributes);
         add_possible(add_case(suite, "rules"), rules, steps_rules);
         add_possible(add_case(suite, "data"), data, steps_data);
