@@ -176,9 +176,9 @@ static bool intent_is_good(const LedgerRequest *slot) {
         case LEDGER_MAKING:
                 return name_is_good(slot->name);
         case LEDGER_REMOVING:
-                return slot->descriptor[0];
+                return slot->descriptor[0] && name_is_good(slot->name);
         case LEDGER_RENAMING:
-                return slot->descriptor[0] && !slot->inode[1] == !slot->descriptor[1];
+                return slot->descriptor[0] && !slot->inode[1] == !slot->descriptor[1] && name_is_good(slot->name);
         default:
                 return slot->intent <= LEDGER_STRIPPING;
         }

@@ -125,10 +125,11 @@ void operations_intend_making(const Operations *operations, int directory, const
 bool operations_intend_linking(const Operations *operations, int node, int directory, const char *name);
 
 /*
- * fd is open on what the name means; for a rename, on what the names mean, or -1. It stays the caller's. 0 or -errno.
+ * fd is open on what the name means; for a rename, on what the names mean, or -1, and the name is the new one. It stays
+ * the caller's. 0 or -errno.
  */
-int operations_intend_removing(const Operations *operations, int fd);
-int operations_intend_renaming(const Operations *operations, int from, int to);
+int operations_intend_removing(const Operations *operations, int fd, fuse_ino_t parent, const char *name);
+int operations_intend_renaming(const Operations *operations, int from, int to, fuse_ino_t parent, const char *name);
 
 /*
  * Whether a dead server has done it already: then *fd, or *moved and *target, are what the names have meant, O_PATH,

@@ -21,9 +21,10 @@ static ino_t inode_of(int directory, const char *name, mode_t *mode) {
         return st.st_ino;
 }
 
-static void intend_making(LedgerRequest *request, const char *name) {
+static void intend(LedgerRequest *request, LedgerIntent intent, fuse_ino_t parent, const char *name) {
+        request->directory = parent;
         g_strlcpy(request->name, name, sizeof(request->name));
-        ledger_publish(&request->intent, LEDGER_MAKING);
+        ledger_publish(&request->intent, intent);
 }
 
 void operations_intend_making(const Operations *operations, int directory, const char *name) {
@@ -34,7 +35,7 @@ void operations_intend_making(const Operations *operations, int directory, const
                 return;
         if (request->intent != LEDGER_MAKING) {
                 if (!inode_of(directory, name, NULL) && errno == ENOENT)
-                        intend_making(request, name);
+                        intend(request, LEDGER_MAKING, request->node, name);
                 return;
         }
         /* Nobody has been told of it. */
@@ -54,7 +55,7 @@ bool operations_intend_linking(const Operations *operations, int node, int direc
         if (request->intent == LEDGER_MAKING)
                 return there && fstatat(node, "", &st, AT_EMPTY_PATH) == 0 && st.st_ino == there;
         if (!there)
-                intend_making(request, name);
+                intend(request, LEDGER_MAKING, request->node, name);
         return false;
 }
 
@@ -73,23 +74,23 @@ static int keep(LedgerRequest *request, int which, int fd) {
         return 0;
 }
 
-int operations_intend_removing(const Operations *operations, int fd) {
+int operations_intend_removing(const Operations *operations, int fd, fuse_ino_t parent, const char *name) {
         LedgerRequest *request = current(operations);
         int result = request ? keep(request, 0, fd) : 0;
 
         if (request && result == 0)
-                ledger_publish(&request->intent, LEDGER_REMOVING);
+                intend(request, LEDGER_REMOVING, parent, name);
         return result;
 }
 
-int operations_intend_renaming(const Operations *operations, int from, int to) {
+int operations_intend_renaming(const Operations *operations, int from, int to, fuse_ino_t parent, const char *name) {
         LedgerRequest *request = current(operations);
         int result = request ? keep(request, 0, from) : 0;
 
         if (request && result == 0)
                 result = keep(request, 1, to);
         if (request && result == 0)
-                ledger_publish(&request->intent, LEDGER_RENAMING);
+                intend(request, LEDGER_RENAMING, parent, name);
         return result;
 }
 

@@ -247,44 +247,8 @@ static int describe(Found *found, const Operations *operations) {
         return found->fd < 0 ? 0 : pool_identify(operations->pool, found->fd, &found->ref, &st);
 }
 
-/* A region that was made, and not counted. */
-static void complete_making(const Operations *operations, const LedgerRequest *request) {
-        auto_descriptor owned = -1;
-        int directory = operations_reach_node(operations, request->node, &owned);
-        struct stat st;
-
-        if (!request->made && directory >= 0 && fstatat(directory, request->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode) && st.st_nlink == 1)
-                registry_regions_changed(operations->registry, 1);
-}
-
-/* A node that has lost its last name. */
-static void complete_loss(const Operations *operations, uint64_t noted) {
-        int fd = ledger_descriptor(noted);
-        g_auto(Found) lost = { .fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0), .ref = POOL_REF_INIT };
-        struct stat st;
-
-        if (lost.fd < 0 || pool_identify(operations->pool, lost.fd, &lost.ref, &st) < 0)
-                return;
-        registry_begin_change(operations->registry);
-        if (has_no_name(&st))
-                settle_loss(&lost, operations);
-        registry_end_change(operations->registry);
-}
-
-void operations_complete(const Operations *operations) {
-        const LedgerRequest *request = ledger_current(operations->ledger);
-
-        operations_finish_losing(operations);
-        if (request->intent == LEDGER_MAKING)
-                complete_making(operations, request);
-        if (request->intent == LEDGER_REMOVING)
-                complete_loss(operations, request->descriptor[0]);
-        if (request->intent == LEDGER_RENAMING)
-                complete_loss(operations, request->descriptor[1]);
-}
-
-static int remove_from_pool(Found *lost, const Operations *operations, int directory, const char *name, int flags) {
+static int remove_from_pool(Found *lost, const Operations *operations, int directory, fuse_ino_t parent, const char *name,
+                            int flags) {
         int result;
 
         if (operations_has_removed(operations, directory, name, &lost->fd))
@@ -293,7 +257,7 @@ static int remove_from_pool(Found *lost, const Operations *operations, int direc
         if (result == 0)
                 result = descriptor_may_be_kept(lost->fd, DESCRIPTOR_OF_NODE);
         if (result == 0)
-                result = operations_intend_removing(operations, lost->fd);
+                result = operations_intend_removing(operations, lost->fd, parent, name);
         if (result == 0 && unlinkat(directory, name, flags) < 0)
                 result = -errno;
         return result;
@@ -309,7 +273,7 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, int
         if (directory < 0)
                 return reply_result(req, directory);
         registry_begin_change(operations->registry);
-        result = remove_from_pool(&lost, operations, directory, name, flags);
+        result = remove_from_pool(&lost, operations, directory, parent, name, flags);
         if (result == 0)
                 settle_loss(&lost, operations);
         registry_end_change(operations->registry);
@@ -371,7 +335,7 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                 if (result == 0)
                         result = descriptor_may_be_kept(target.fd, DESCRIPTOR_OF_NODE);
                 if (result == 0 || (result == -ENOENT && moved.fd >= 0))
-                        result = operations_intend_renaming(operations, moved.fd, target.fd);
+                        result = operations_intend_renaming(operations, moved.fd, target.fd, new_parent, new_name);
                 if (result == 0)
                         result = rename_in_pool(req, from, name, to, new_name, flags);
         }
@@ -384,4 +348,52 @@ void operation_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
         }
         registry_end_change(operations->registry);
         reply_result(req, result);
+}
+
+/* A region that was made, and not counted; or counted, and not left behind as nobody could have its handle. */
+static void complete_making(const Operations *operations, const LedgerRequest *request, int directory) {
+        struct stat st;
+        int result = fstatat(directory, request->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+
+        if (!request->made && result == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+                registry_regions_changed(operations->registry, 1);
+        if (request->made && result == -ENOENT)
+                registry_regions_changed(operations->registry, -1);
+}
+
+static void complete_removing(const Operations *operations, const LedgerRequest *request, int directory) {
+        g_auto(Found) lost = FOUND_INIT;
+
+        if (operations_has_removed(operations, directory, request->name, &lost.fd) && describe(&lost, operations) == 0)
+                settle_loss(&lost, operations);
+}
+
+/* What was exchanged goes on without a name of its own, until it is found by one. */
+static void complete_renaming(const Operations *operations, const LedgerRequest *request, int directory) {
+        g_auto(Found) moved = FOUND_INIT, target = FOUND_INIT;
+
+        if (!operations_has_renamed(operations, directory, request->name, &moved.fd, &target.fd) ||
+            describe(&moved, operations) < 0 || describe(&target, operations) < 0)
+                return;
+        settle_move(&moved, operations, request->directory, request->name);
+        settle_loss(&target, operations);
+}
+
+void operations_complete(const Operations *operations) {
+        const LedgerRequest *request = ledger_current(operations->ledger);
+        bool names = request->intent == LEDGER_MAKING || request->intent == LEDGER_REMOVING || request->intent == LEDGER_RENAMING;
+        auto_descriptor owned = -1;
+        int directory = names ? operations_reach_node(operations, request->directory, &owned) : -1;
+
+        operations_finish_losing(operations);
+        if (directory < 0)
+                return;
+        registry_begin_change(operations->registry);
+        if (request->intent == LEDGER_MAKING)
+                complete_making(operations, request, directory);
+        if (request->intent == LEDGER_REMOVING)
+                complete_removing(operations, request, directory);
+        if (request->intent == LEDGER_RENAMING)
+                complete_renaming(operations, request, directory);
+        registry_end_change(operations->registry);
 }

@@ -172,6 +172,18 @@ static LedgerRequest *take_slot(Requests *requests) {
         return ledger_request(requests->ledger, number);
 }
 
+/* The slot becomes the thread's current one. Whether it is to be taken back, as of requests_begin(). */
+static bool take_up(Requests *requests, LedgerRequest *slot, bool again) {
+        ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
+        ledger_count(&ledger_header(requests->ledger)->begun);
+        ledger_set_current(requests->ledger, slot);
+        if (slot->refusals < DEATHS)
+                return again;
+        g_warning("servers die of what they had begun of request %" PRIu64 " (operation %" PRIu64 " on node %" PRIu64
+                  "): it is left as it is", slot->unique, slot->operation, slot->node);
+        return false;
+}
+
 /* Whether a dead server has had it in hand. header: NULL where nobody has it any more. */
 static bool begin(Requests *requests, uint64_t unique, const struct fuse_in_header *header) {
         LedgerRequest *slot = NULL;
@@ -193,14 +205,7 @@ static bool begin(Requests *requests, uint64_t unique, const struct fuse_in_head
         } else if (header) {
                 ledger_publish(&slot->awaited, 0);
         }
-        ledger_publish(&slot->begun, ledger_header(requests->ledger)->restarts + 1);
-        ledger_count(&ledger_header(requests->ledger)->begun);
-        ledger_set_current(requests->ledger, slot);
-        if (slot->refusals < DEATHS)
-                return again;
-        g_warning("servers die of what they had begun of request %" PRIu64 " (operation %" PRIu64 " on node %" PRIu64
-                  "): it is left as it is", unique, slot->operation, slot->node);
-        return false;
+        return take_up(requests, slot, again);
 }
 
 bool requests_begin(Requests *requests, const void *buffer) {
@@ -304,6 +309,18 @@ static bool is_certain(Requests *requests) {
         return requests->certain_at && g_get_monotonic_time() >= requests->certain_at;
 }
 
+/* The slot of one that is left, if no thread has received it meanwhile; nobody else's from then on. Or NULL. */
+static LedgerRequest *take_left(Requests *requests, uint64_t unique) {
+        LedgerRequest *slot;
+
+        g_mutex_lock(&requests->lock);
+        slot = find_buffer(requests, unique) ? NULL : g_hash_table_lookup(requests->left, &unique);
+        if (slot)
+                g_hash_table_remove(requests->left, &unique);
+        g_mutex_unlock(&requests->lock);
+        return slot;
+}
+
 bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *data) {
         g_autoptr(GArray) numbers = NULL;
         bool done;
@@ -313,9 +330,9 @@ bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *dat
                 numbers = list_left(requests, true);
         g_mutex_unlock(&requests->lock);
         for (guint i = 0; numbers && i < numbers->len; i++) {
-                bool again = requests_begin_left(requests, g_array_index(numbers, uint64_t, i));
+                LedgerRequest *slot = take_left(requests, g_array_index(numbers, uint64_t, i));
 
-                if (again && !requests_is_hopeless(requests) && ledger_current(requests->ledger)->awaited)
+                if (slot && take_up(requests, slot, true) && !is_hopeless(slot) && slot->awaited)
                         dropped(data);
                 requests_end(requests);
         }

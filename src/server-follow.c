@@ -84,8 +84,8 @@ void server_abandon(void *data) {
 
         operations_abandon(&server->operations);
         /* The kernel may believe for a long time that there is no such name. */
-        if (request->intent == LEDGER_MAKING)
-                notifier_tell(server->place->notifier, request->node, NOTIFIER_ANY_NODE, request->name);
+        if (request->intent == LEDGER_MAKING || (request->intent == LEDGER_RENAMING && !request->descriptor[1]))
+                notifier_tell(server->place->notifier, request->directory, NOTIFIER_ANY_NODE, request->name);
 }
 
 /*

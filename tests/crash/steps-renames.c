@@ -22,6 +22,10 @@ static void set_target_open(Scene *scene) {
         scene->fd[0] = scene_open("b", O_RDWR);
 }
 
+static void set_source_open(Scene *scene) {
+        scene->fd[0] = scene_open("a", O_RDWR);
+}
+
 static void set_target_with_names(Scene *scene) {
         set_two(scene);
         must(link("b", "c"));
@@ -75,6 +79,7 @@ const Case steps_renames[] = {
         { "rename", set_one, rename_plain },
         { "rename onto a file", set_two, rename_plain },
         { "rename onto an open file", set_target_open, rename_plain, .tell = tell_handle },
+        { "rename of an open file", set_source_open, rename_plain, .tell = tell_handle },
         { "rename onto one of two names", set_target_with_names, rename_plain },
         { "rename onto an empty directory", set_directories, rename_plain },
         { "rename onto a full directory", set_full_target, rename_plain, -ENOTEMPTY, KEEPS_ALL },

@@ -20,7 +20,8 @@
 #define LETTING_GO (G_USEC_PER_SEC / 5)
 #define TRIES 3
 
-/* Until what the kernel has dropped is given up. */
+/* Until what the kernel has dropped is given up: where that is waited for, and at most. */
+#define GIVING_UP (G_USEC_PER_SEC / 4)
 #define PATIENCE (10 * G_USEC_PER_SEC)
 
 typedef struct Trial {
@@ -119,10 +120,25 @@ static bool is_in_order(void) {
         return good && atoi(count) == regions;
 }
 
+/* Whether what the client has open can be opened once more. */
+static bool is_reached(const Scene *scene) {
+        g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", scene->fd[0]);
+        int fd = scene->fd[0] < 0 ? -1 : open(path, O_RDONLY | O_NONBLOCK);
+
+        if (fd >= 0)
+                must(close(fd));
+        return fd >= 0 || scene->fd[0] < 0;
+}
+
 static void close_scene(Trial *trial) {
         for (size_t i = 0; i < G_N_ELEMENTS(trial->scene.fd); i++)
                 if (trial->scene.fd[i] >= 0)
                         must(close(trial->scene.fd[i]));
+        if (trial->scene.view)
+                must(munmap(trial->scene.view, SCENE_VIEW));
+        if (trial->scene.file)
+                must(unlink(trial->scene.file));
+        g_free(trial->scene.file);
         trial->scene = (Scene){ .fd = { -1, -1 } };
 }
 
@@ -137,8 +153,18 @@ static bool abandon(const Trial *trial) {
         return dropped;
 }
 
-/* Whether the server died. */
-static bool try(const Case *what, unsigned kill_at, unsigned *abandoned) {
+/* Whether a name is found that was made just now: as listing the directory has the kernel learn of it, before and after. */
+static bool is_found_as_listed(const char *name) {
+        g_autofree char *directory = g_path_get_dirname(name);
+        double regions = 0;
+        struct stat st;
+        bool found = lstat(name, &st) == 0;
+
+        return is_as_listed(directory, &regions) && found == (lstat(name, &st) == 0);
+}
+
+/* Whether the server died. looked_up: a name that is found where it is, without a look at its directory; or NULL. */
+static bool try(const Case *what, unsigned kill_at, const char *looked_up, unsigned *abandoned) {
         pid_t keeper = fixture_daemon();
         Trial trial;
         Trace trace;
@@ -150,7 +176,19 @@ static bool try(const Case *what, unsigned kill_at, unsigned *abandoned) {
                 tracer_let_go(keeper);
         } else if (abandon(&trial)) {
                 *abandoned += 1;
+                ck_assert_msg(is_reached(&trial.scene), "%s, killed at step %u before %s: what is open is not reached: %s",
+                              what->name, kill_at, trace.step, g_strerror(errno));
                 close_scene(&trial);
+                if (looked_up) {
+                        struct stat st;
+
+                        /* One that is new to the kernel, after which dropped ones are given up. */
+                        must(lstat(in_mount("."), &st));
+                        must(setxattr(in_mount("s"), "user.x", "", 0, 0));
+                        g_usleep(GIVING_UP);
+                        ck_assert_msg(is_found_as_listed(looked_up), "%s, killed at step %u before %s: %s is not found",
+                                      what->name, kill_at, trace.step, looked_up);
+                }
                 for (gint64 until = g_get_monotonic_time() + PATIENCE; !is_in_order(); g_usleep(5000))
                         ck_assert_msg(g_get_monotonic_time() < until, "%s, killed at step %u before %s: not in order",
                                       what->name, kill_at, trace.step);
@@ -163,14 +201,14 @@ static bool try(const Case *what, unsigned kill_at, unsigned *abandoned) {
         return trace.killed;
 }
 
-static void abandon_everywhere(const Case *what) {
+static void abandon_everywhere(const Case *what, const char *looked_up) {
         unsigned steps = 0, tries = 0, abandoned = 0;
         Leaks before;
 
-        try(what, 1, &abandoned);
+        try(what, 1, looked_up, &abandoned);
         leaks_take(&before);
         while (tries < TRIES) {
-                if (try(what, steps + 1, &abandoned)) {
+                if (try(what, steps + 1, looked_up, &abandoned)) {
                         steps++;
                         tries = 0;
                 } else {
@@ -183,23 +221,45 @@ static void abandon_everywhere(const Case *what) {
 }
 
 START_TEST(names) {
-        abandon_everywhere(&steps_names[_i]);
+        abandon_everywhere(&steps_names[_i], NULL);
 }
 END_TEST
 
 START_TEST(renames) {
-        abandon_everywhere(&steps_renames[_i]);
+        const char *name = g_str_equal(steps_renames[_i].name, "rename to another directory") ? "e/b" : "b";
+
+        abandon_everywhere(&steps_renames[_i], name);
 }
 END_TEST
 
 START_TEST(handles) {
-        abandon_everywhere(&steps_handles[_i]);
+        abandon_everywhere(&steps_handles[_i], NULL);
 }
 END_TEST
 
-/* Nobody waits while the kernel has a handle released. */
+START_TEST(attributes) {
+        abandon_everywhere(&steps_attributes[_i], NULL);
+}
+END_TEST
+
+START_TEST(rules) {
+        abandon_everywhere(&steps_rules[_i], NULL);
+}
+END_TEST
+
+START_TEST(data) {
+        abandon_everywhere(&steps_data[_i], NULL);
+}
+END_TEST
+
+START_TEST(persisted) {
+        abandon_everywhere(&steps_persisted[_i], NULL);
+}
+END_TEST
+
+/* Nobody waits while the kernel has a handle released, and what may end with it. */
 static bool is_awaited(const Case *what) {
-        return !g_str_has_prefix(what->name, "release");
+        return !g_str_has_prefix(what->name, "release") && !g_str_has_prefix(what->name, "end of");
 }
 
 static void add_possible(TCase *tests, const TTest *test, const Case *cases) {
@@ -212,6 +272,10 @@ static void add(Suite *suite) {
         add_possible(add_case(suite, "names"), names, steps_names);
         add_possible(add_case(suite, "renames"), renames, steps_renames);
         add_possible(add_case(suite, "handles"), handles, steps_handles);
+        add_possible(add_case(suite, "attributes"), attributes, steps_attributes);
+        add_possible(add_case(suite, "rules"), rules, steps_rules);
+        add_possible(add_case(suite, "data"), data, steps_data);
+        add_possible(add_case(suite, "persisted"), persisted, steps_persisted);
 }
 
 int main(int argc, char **argv) {

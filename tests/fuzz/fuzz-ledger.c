@@ -302,7 +302,6 @@ static void take_gone_name(void *data, uint64_t parent, uint64_t id, const char 
         fuzz_check(*name && strlen(name) < LEDGER_NAME_SIZE);
 }
 
-/* A request comes again, and is begun anew: see operations_take_back(). */
 /* What the current request has counted. */
 static void take_counts_back(const Next *next, LedgerRequest *request) {
         while (request->lookups > 0)
@@ -317,7 +316,8 @@ static void await(void *data) {
         const Next *next = data;
         LedgerRequest *request = ledger_current(next->ledger);
 
-        fuzz_check(request->intent != LEDGER_MAKING || strlen(request->name) < sizeof(request->name));
+        fuzz_check(request->intent == LEDGER_NO_INTENT || request->intent > LEDGER_RENAMING ||
+                   strlen(request->name) < sizeof(request->name));
         request->awaited = 1;
 }
 
@@ -330,6 +330,7 @@ static void abandon(void *data) {
         take_counts_back(next, request);
 }
 
+/* A request comes again, and is begun anew: see operations_take_back(). */
 static void take_back(const Next *next, uint64_t unique) {
         const uint32_t header[] = { 40, 1, 0, 0, 1, 0, 0, 0, 0, 0 };
         unsigned char buffer[sizeof(header)];

@@ -74,15 +74,19 @@ START_TEST(values_of_a_request_are_put_right) {
 }
 END_TEST
 
-/* It has to tell by them whether it was carried out. */
+/* It has to tell by them, and by the name, whether it was carried out. */
 START_TEST(an_intent_goes_without_its_descriptors) {
-        const unsigned two[LEDGER_DAMAGES] = { [LEDGER_BAD_VALUES] = 2 };
-        LedgerRequest *first = keep_request(10), *second = keep_request(12);
+        const unsigned three[LEDGER_DAMAGES] = { [LEDGER_BAD_VALUES] = 3 };
+        LedgerRequest *first = keep_request(10), *second = keep_request(12), *nameless = keep_request(14);
 
+        g_strlcpy(first->name, "name", sizeof(first->name));
+        g_strlcpy(second->name, "name", sizeof(second->name));
+        nameless->intent = LEDGER_MAKING;
         first->intent = LEDGER_REMOVING;
         second->intent = LEDGER_RENAMING;
         second->inode[0] = 5;
-        nodes_left(two);
+        nodes_left(three);
+        ck_assert_uint_eq(nameless->intent, LEDGER_NO_INTENT);
         ck_assert_uint_eq(first->intent, LEDGER_NO_INTENT);
         ck_assert_uint_eq(second->intent, LEDGER_NO_INTENT);
 }

@@ -13,6 +13,7 @@ START_TEST(what_is_good_stays) {
         ledger_node(ledger, 3)->backing_id = header->backings = 7;
         keep_handle(1, unit_any_descriptor());
         request->intent = LEDGER_RENAMING;
+        g_strlcpy(request->name, "name", sizeof(request->name));
         request->descriptor[0] = ledger_note_descriptor(removed);
         request->inode[0] = inode_of(removed);
         request->registering = 8;
