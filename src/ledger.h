@@ -155,7 +155,7 @@ typedef struct LedgerRequest {
         uint64_t looked_up[LEDGER_LOOKUPS]; /* ids of nodes of which it has counted one */
         uint64_t left_size; /* bytes of the request itself, which has left its buffer; 0: it has not */
         unsigned char left[LEDGER_LEFT_MAX];
-        uint64_t directory;          /* by id, and the name there that it is about to make, to remove or to move something to */
+        uint64_t directory; /* by id, where it is about to make a name, to remove it or to move something to it: */
         char name[LEDGER_NAME_SIZE];
 } LedgerRequest;
 

@@ -247,8 +247,8 @@ static int describe(Found *found, const Operations *operations) {
         return found->fd < 0 ? 0 : pool_identify(operations->pool, found->fd, &found->ref, &st);
 }
 
-static int remove_from_pool(Found *lost, const Operations *operations, int directory, fuse_ino_t parent, const char *name,
-                            int flags) {
+static int remove_from_pool(Found *lost, const Operations *operations, int directory, fuse_ino_t parent,
+                            const char *name, int flags) {
         int result;
 
         if (operations_has_removed(operations, directory, name, &lost->fd))
@@ -381,9 +381,10 @@ static void complete_renaming(const Operations *operations, const LedgerRequest 
 
 void operations_complete(const Operations *operations) {
         const LedgerRequest *request = ledger_current(operations->ledger);
-        bool names = request->intent == LEDGER_MAKING || request->intent == LEDGER_REMOVING || request->intent == LEDGER_RENAMING;
+        bool of_name = request->intent == LEDGER_MAKING || request->intent == LEDGER_REMOVING ||
+                       request->intent == LEDGER_RENAMING;
         auto_descriptor owned = -1;
-        int directory = names ? operations_reach_node(operations, request->directory, &owned) : -1;
+        int directory = of_name ? operations_reach_node(operations, request->directory, &owned) : -1;
 
         operations_finish_losing(operations);
         if (directory < 0)

@@ -114,6 +114,8 @@ void operations_abandon(const Operations *operations) {
         if (request->handle || request->released)
                 detach(operations, request->handle ? request->handle : request->released, &handle);
         take_back_answer(operations, request);
+        /* It may have given the region another rule, by which that is about to end. */
+        operations_lose_backing(operations, request->node);
 }
 
 static int attach_passthrough(const Operations *operations, fuse_ino_t id, int node, int contents, int present,

@@ -193,8 +193,9 @@ static bool try(const Case *what, unsigned kill_at, const char *looked_up, unsig
                         ck_assert_msg(g_get_monotonic_time() < until, "%s, killed at step %u before %s: not in order",
                                       what->name, kill_at, trace.step);
         }
-        while (!is_dead(trial.client))
-                g_usleep(1000);
+        for (gint64 until = g_get_monotonic_time() + PATIENCE; !is_dead(trial.client); g_usleep(1000))
+                ck_assert_msg(g_get_monotonic_time() < until, "%s, killed at step %u before %s: the client hangs", what->name,
+                              kill_at, trace.step);
         waitpid(trial.client, NULL, 0);
         close_scene(&trial);
         end(&trial);
