@@ -221,35 +221,22 @@ static void abandon_everywhere(const Case *what, const char *looked_up) {
         ck_assert_uint_gt(abandoned, 0);
 }
 
-START_TEST(names) {
-        abandon_everywhere(&steps_names[_i], NULL);
-}
-END_TEST
+#define FAMILY(family)                                                                                                 \
+        START_TEST(family) {                                                                                           \
+                abandon_everywhere(&steps_##family[_i], NULL);                                                         \
+        }                                                                                                              \
+        END_TEST
+
+FAMILY(names)
+FAMILY(handles)
+FAMILY(attributes)
+FAMILY(rules)
+FAMILY(data)
 
 START_TEST(renames) {
         const char *name = g_str_equal(steps_renames[_i].name, "rename to another directory") ? "e/b" : "b";
 
         abandon_everywhere(&steps_renames[_i], name);
-}
-END_TEST
-
-START_TEST(handles) {
-        abandon_everywhere(&steps_handles[_i], NULL);
-}
-END_TEST
-
-START_TEST(attributes) {
-        abandon_everywhere(&steps_attributes[_i], NULL);
-}
-END_TEST
-
-START_TEST(rules) {
-        abandon_everywhere(&steps_rules[_i], NULL);
-}
-END_TEST
-
-START_TEST(data) {
-        abandon_everywhere(&steps_data[_i], NULL);
 }
 END_TEST
 
