@@ -33,8 +33,10 @@ unsigned access_times_of_options(const GPtrArray *options) {
         for (guint i = 0; i < options->len; i++) {
                 const char *option = g_ptr_array_index(options, i);
 
-                if (g_str_equal(option, "ro") || g_str_equal(option, "rw"))
-                        readonly = option[1] == 'o';
+                if (g_str_equal(option, "ro"))
+                        readonly = true;
+                else if (g_str_equal(option, "rw"))
+                        readonly = false;
                 else
                         mount_flags_take(option, &flags);
         }

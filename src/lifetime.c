@@ -323,9 +323,9 @@ static int open_reports(Ledger *ledger) {
 
         if (reports >= 0)
                 return reports;
-        reports =
-                fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-                              O_RDONLY | O_LARGEFILE | O_CLOEXEC | LIFETIMES_REPORT_FLAG);
+        reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE |
+                                FAN_UNLIMITED_MARKS,
+                                O_RDONLY | O_LARGEFILE | O_CLOEXEC | LIFETIMES_REPORT_FLAG);
         ledger_publish(&header->reports, ledger_note_descriptor(reports));
         return reports;
 }
