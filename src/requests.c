@@ -272,28 +272,12 @@ void requests_end_left(Requests *requests, LedgerRequest *request) {
         g_mutex_unlock(&requests->lock);
 }
 
-/* The numbers of all that are left; of those alone that do not come again. The lock is held. */
-static GArray *list_left(const Requests *requests, bool given_up) {
-        GArray *numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+void requests_each_left(Requests *requests, void (*found)(void *data), void *data) {
         GHashTableIter left;
-        gpointer value;
+        gpointer request;
 
         g_hash_table_iter_init(&left, requests->left);
-        while (g_hash_table_iter_next(&left, NULL, &value)) {
-                const LedgerRequest *request = value;
-
-                if (!given_up || !find_buffer(requests, request->unique))
-                        g_array_append_val(numbers, request->unique);
-        }
-        return numbers;
-}
-
-void requests_each_left(Requests *requests, void (*found)(void *data), void *data) {
-        g_autoptr(GArray) numbers = list_left(requests, false);
-
-        for (guint i = 0; i < numbers->len; i++) {
-                LedgerRequest *request = g_hash_table_lookup(requests->left, &g_array_index(numbers, uint64_t, i));
-
+        while (g_hash_table_iter_next(&left, NULL, &request)) {
                 if (is_hopeless(request))
                         continue;
                 ledger_set_current(requests->ledger, request);
@@ -321,18 +305,32 @@ static LedgerRequest *take_left(Requests *requests, uint64_t unique) {
         return slot;
 }
 
-bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *data) {
-        g_autoptr(GArray) numbers = NULL;
-        bool done;
+/* The numbers of those that are left; none as long as it is not certain that they do not come again. */
+static GArray *list_left(Requests *requests) {
+        GArray *numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+        GHashTableIter left;
+        gpointer value;
 
         g_mutex_lock(&requests->lock);
-        if (is_certain(requests))
-                numbers = list_left(requests, true);
+        if (is_certain(requests)) {
+                g_hash_table_iter_init(&left, requests->left);
+                while (g_hash_table_iter_next(&left, NULL, &value))
+                        g_array_append_val(numbers, ((const LedgerRequest *)value)->unique);
+        }
         g_mutex_unlock(&requests->lock);
-        for (guint i = 0; numbers && i < numbers->len; i++) {
+        return numbers;
+}
+
+bool requests_give_up(Requests *requests, void (*dropped)(void *data), void *data) {
+        g_autoptr(GArray) numbers = list_left(requests);
+        bool done;
+
+        for (guint i = 0; i < numbers->len; i++) {
                 LedgerRequest *slot = take_left(requests, g_array_index(numbers, uint64_t, i));
 
-                if (slot && take_up(requests, slot, true) && !is_hopeless(slot) && slot->awaited)
+                if (!slot)
+                        continue;
+                if (take_up(requests, slot, true) && !is_hopeless(slot) && slot->awaited)
                         dropped(data);
                 requests_end(requests);
         }
