@@ -45,8 +45,9 @@ START_TEST(the_notifier_is_replaced) {
         for (int round = 0; round < 5; round++) {
                 g_autofree char *name = g_strdup_printf("%d", round);
                 int fd = must_open(in_mount(name), O_RDWR | O_CREAT | O_EXCL, 0600);
-                pid_t last = notifier();
+                pid_t last = 0;
 
+                eventually((last = notifier()) > 0);
                 must(setxattr(in_mount(name), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
                 must(access(in_mount(name), F_OK));
                 must(kill(last, SIGKILL));
