@@ -1,5 +1,6 @@
 #include "holder.h"
 
+#include "crash-point.h"
 #include "fixture.h"
 
 #include <dirent.h>
@@ -51,16 +52,16 @@ static pid_t process_of(pid_t thread) {
 
 /*
  * Calls that any code may make, for memory, locks, threads, and its line in a log: nothing is known of a thread by
- * them.
+ * them. Nor by a crash point, which may be under a lock that all others need.
  */
-static bool is_of_its_own(uint64_t call) {
+static bool is_of_its_own(uint64_t call, uint64_t argument) {
         static const uint64_t own[] = { SYS_mmap,  SYS_munmap, SYS_mremap, SYS_mprotect,       SYS_madvise, SYS_brk,
                                         SYS_futex, SYS_clone,  SYS_clone3, SYS_rt_sigprocmask, SYS_getpid,  SYS_gettid };
 
         for (size_t i = 0; i < G_N_ELEMENTS(own); i++)
                 if (call == own[i])
                         return true;
-        return false;
+        return call == SYS_close && (int)argument == CRASH_POINT_DESCRIPTOR;
 }
 
 /* Asks what a thread does that has stopped at a call; whether it is to stay there. */
@@ -72,7 +73,7 @@ static bool look_at_call(Holder *holder, pid_t id, Thread *thread) {
         if (ptrace(PTRACE_GET_SYSCALL_INFO, id, sizeof(call), &call) <= 0)
                 return false;
         if (call.op == PTRACE_SYSCALL_INFO_ENTRY) {
-                if (thread->has_it && is_of_its_own(call.entry.nr))
+                if (thread->has_it && is_of_its_own(call.entry.nr, call.entry.args[0]))
                         return false;
                 if (thread->has_it && (call.entry.nr != SYS_write || call.entry.args[0] != STDERR_FILENO))
                         return true;
@@ -140,7 +141,7 @@ static unsigned attach(pid_t process) {
 
 static G_NORETURN void run(Holder *holder, pid_t server) {
         GHashTable *threads = g_hash_table_new_full(g_direct_hash, g_direct_equal, NULL, g_free);
-        unsigned all;
+        unsigned all, seen = 0;
         pid_t id;
         int status;
 
@@ -149,18 +150,18 @@ static G_NORETURN void run(Holder *holder, pid_t server) {
         while ((id = waitpid(-1, &status, __WALL)) > 0) {
                 Thread *thread = g_hash_table_lookup(threads, GINT_TO_POINTER(id));
 
-                if (!WIFSTOPPED(status)) {
-                        g_hash_table_remove(threads, GINT_TO_POINTER(id));
-                        continue;
-                }
                 if (!thread) {
+                        seen++;
                         thread = g_new0(Thread, 1);
                         thread->works = process_of(id) != id;
                         g_hash_table_insert(threads, GINT_TO_POINTER(id), thread);
                 }
-                look_at(holder, id, thread, status);
+                if (WIFSTOPPED(status))
+                        look_at(holder, id, thread, status);
+                else
+                        g_hash_table_remove(threads, GINT_TO_POINTER(id));
                 /* What one receives before it has stopped for the first time is not seen. */
-                if (g_hash_table_size(threads) >= all)
+                if (seen >= all)
                         g_atomic_int_set(&holder->attached, 1);
         }
         _exit(0);
@@ -198,10 +199,8 @@ Holder *holder_new(HolderOperation operation, unsigned most) {
         if (process == 0)
                 run(holder, server);
         holder->process = process;
-        while (!g_atomic_int_get(&holder->attached)) {
-                ck_assert_int_eq(waitpid(holder->process, NULL, WNOHANG), 0);
-                g_usleep(1000);
-        }
+        eventually(g_atomic_int_get(&holder->attached) || waitpid(holder->process, NULL, WNOHANG) != 0);
+        ck_assert_msg(g_atomic_int_get(&holder->attached), "the server cannot be traced");
         return holder;
 }
 
