@@ -147,6 +147,8 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
         auto_descriptor contents = operations_open_contents(operations, id, O_PATH);
         int result = contents >= 0 ? operations_drop_setid(req, contents) : 0;
+        Changed changed = { req, NULL };
+        struct stat st = { 0 };
 
         /*
          * Sent from inside the operation: without an offset it only marks the attributes as old, and takes no lock that
@@ -155,13 +157,18 @@ static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         fuse_lowlevel_notify_inval_inode(operations->session, id, -1, 0);
         if (result < 0)
                 return reply_result(req, result);
+        if (contents >= 0)
+                fstatat(contents, "", &st, AT_EMPTY_PATH);
         if (operations->rings) {
-                /* They take answers from their own threads alone. With passthrough only copies go by the old length. */
-                refresher_hint(operations->refresher, fd);
+                /* They take answers from their own threads alone. */
+                refresher_tell_now(operations->refresher, id, st.st_size);
                 return reply_result(req, 0);
         }
-        refresher_look(operations->refresher, fd, reply_done,
-                       g_memdup2(&(Changed){ req, requests_leave(operations->requests) }, sizeof(Changed)));
+        changed.left = requests_leave(operations->requests);
+        if (operations->passthrough)
+                refresher_tell(operations->refresher, id, st.st_size, reply_done, g_memdup2(&changed, sizeof(changed)));
+        else
+                refresher_look(operations->refresher, fd, reply_done, g_memdup2(&changed, sizeof(changed)));
 }
 
 static void set_own(fuse_req_t req, fuse_ino_t id, int fd, const char *name, const char *value, size_t size,

@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <limits.h>
 
+/* How long refresher_tell_now() waits. */
+#define PATIENCE (G_USEC_PER_SEC / 10)
+
 struct Refresher {
         const Pool *pool;
         const Channel *channel;
@@ -15,38 +18,30 @@ struct Refresher {
 
         GMutex lock; /* protects what follows */
         bool stopped;
-        GHashTable *hinted; /* owned: paths that are going to be looked at, though nobody waits for it */
 };
 
 typedef struct Job {
-        char *path; /* owned: in the mount; NULL: the end */
-        RefresherDone done; /* NULL: a hint */
+        char *path; /* owned: in the mount, to look at; or NULL */
+        uint64_t node; /* to tell of */
+        off_t length;
+        RefresherDone done; /* NULL: the end */
         void *data;
 } Job;
 
-/* From here on another one is not in vain. */
-static void take_hint(Refresher *refresher, const Job *job) {
-        if (job->done)
-                return;
-        g_mutex_lock(&refresher->lock);
-        g_hash_table_remove(refresher->hinted, job->path);
-        g_mutex_unlock(&refresher->lock);
-}
-
 static gpointer run(gpointer data) {
-        Refresher *refresher = data;
+        const Refresher *refresher = data;
 
         for (;;) {
                 Job *job = g_async_queue_pop(refresher->jobs);
-                bool end = !job->path;
+                bool end = !job->done;
 
-                if (!end) {
-                        take_hint(refresher, job);
-                        /* A directory that its owner has closed to himself hides the region from us too: no harm. */
-                        visitor_look(job->path, refresher->fd);
-                        if (job->done)
-                                job->done(job->data);
-                }
+                /* A directory that its owner has closed to himself hides the region from us too: no harm. */
+                if (job->path)
+                        visitor_look(job->path);
+                else if (!end)
+                        visitor_tell_length(job->node, job->length, refresher->fd);
+                if (!end)
+                        job->done(job->data);
                 g_free(job->path);
                 g_free(job);
                 if (end)
@@ -61,7 +56,6 @@ Refresher *refresher_new(const Pool *pool, const Channel *channel, int fd) {
         refresher->channel = channel;
         refresher->fd = fd;
         refresher->jobs = g_async_queue_new();
-        refresher->hinted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         g_mutex_init(&refresher->lock);
         refresher->thread = g_thread_new("refresher", run, refresher);
         return refresher;
@@ -83,26 +77,23 @@ void refresher_free(Refresher *refresher) {
                 return;
         refresher_stop(refresher);
         g_async_queue_unref(refresher->jobs);
-        g_hash_table_unref(refresher->hinted);
         g_mutex_clear(&refresher->lock);
         g_free(refresher);
 }
 
-static bool push(Refresher *refresher, const char *name, RefresherDone done, void *data) {
-        g_autofree char *mountpoint = channel_find(refresher->channel);
-        g_autofree char *path = mountpoint ? g_build_filename(mountpoint, name, NULL) : NULL;
-        bool pushed = false;
-        Job *job;
+/* What it has is the queue's from here on. */
+static void push(Refresher *refresher, Job job) {
+        bool stopped;
 
         g_mutex_lock(&refresher->lock);
-        if (path && !refresher->stopped && (done || g_hash_table_add(refresher->hinted, g_strdup(path)))) {
-                job = g_new0(Job, 1);
-                *job = (Job){ g_steal_pointer(&path), done, data };
-                g_async_queue_push(refresher->jobs, job);
-                pushed = true;
-        }
+        stopped = refresher->stopped;
+        if (!stopped)
+                g_async_queue_push(refresher->jobs, g_memdup2(&job, sizeof(job)));
         g_mutex_unlock(&refresher->lock);
-        return pushed;
+        if (!stopped)
+                return;
+        job.done(job.data);
+        g_free(job.path);
 }
 
 /* A name that the region has now; fd may have been opened by another one, or by none (O_TMPFILE). */
@@ -123,14 +114,59 @@ static int find_name(const Pool *pool, int fd, char name[PATH_MAX]) {
 
 void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data) {
         char name[PATH_MAX];
+        bool named = find_name(refresher->pool, fd, name) == 0;
+        g_autofree char *mountpoint = named ? channel_find(refresher->channel) : NULL;
 
-        if (find_name(refresher->pool, fd, name) < 0 || !push(refresher, name, done, data))
+        if (mountpoint)
+                push(refresher, (Job){ .path = g_build_filename(mountpoint, name, NULL), .done = done, .data = data });
+        else
                 done(data);
 }
 
-void refresher_hint(Refresher *refresher, int fd) {
-        char name[PATH_MAX];
+void refresher_tell(Refresher *refresher, uint64_t node, off_t length, RefresherDone done, void *data) {
+        if (length > 0)
+                push(refresher, (Job){ .node = node, .length = length, .done = done, .data = data });
+        else
+                done(data);
+}
 
-        if (find_name(refresher->pool, fd, name) == 0)
-                push(refresher, name, NULL, NULL);
+/* Someone who waits for a job; and the job, which may last longer. */
+typedef struct Waiter {
+        GMutex lock;
+        GCond end;
+        bool over; /* one of the two has gone */
+} Waiter;
+
+/* Whoever goes last frees it. Called with the lock. */
+static void leave(Waiter *waiter) {
+        bool last = waiter->over;
+
+        waiter->over = true;
+        g_cond_signal(&waiter->end);
+        g_mutex_unlock(&waiter->lock);
+        if (!last)
+                return;
+        g_mutex_clear(&waiter->lock);
+        g_cond_clear(&waiter->end);
+        g_free(waiter);
+}
+
+static void end_wait(void *data) {
+        Waiter *waiter = data;
+
+        g_mutex_lock(&waiter->lock);
+        leave(waiter);
+}
+
+void refresher_tell_now(Refresher *refresher, uint64_t node, off_t length) {
+        gint64 until = g_get_monotonic_time() + PATIENCE;
+        Waiter *waiter = g_new0(Waiter, 1);
+
+        g_mutex_init(&waiter->lock);
+        g_cond_init(&waiter->end);
+        refresher_tell(refresher, node, length, end_wait, waiter);
+        g_mutex_lock(&waiter->lock);
+        while (!waiter->over && g_cond_wait_until(&waiter->end, &waiter->lock, until))
+                ;
+        leave(waiter);
 }

@@ -1,16 +1,18 @@
 #pragma once
 
 /*
- * Has the kernel ask for a region's length again.
+ * Has the kernel learn a region's length.
  *
  * A length that was set by other ways than the kernel's own (the attribute logical_length) is unknown to it: copying,
  * and without passthrough appending, reading and the faults of views go by the old one, until someone looks. So we
- * look, before the client that set it goes on; from a process of its own (see visitor.h), and not from a thread that
- * answers requests, as the look makes one: all of them might be waiting.
+ * look, or with passthrough tell, before the client that set it goes on; from a process of its own (see visitor.h), and
+ * not from a thread that answers requests, as that may make one: all of them might be waiting.
  */
 
 #include "channel.h"
 #include "pool.h"
+
+#include <stdint.h>
 
 typedef struct Refresher Refresher;
 
@@ -33,5 +35,11 @@ void refresher_free(Refresher *refresher);
  */
 void refresher_look(Refresher *refresher, int fd, RefresherDone done, void *data);
 
-/* The same where nobody waits for it; once for all hints that come before the region is looked at. */
-void refresher_hint(Refresher *refresher, int fd);
+/*
+ * For passthrough: tells of a length, in bytes, that may have grown. That one has become shorter nothing there needs to
+ * know.
+ */
+void refresher_tell(Refresher *refresher, uint64_t node, off_t length, RefresherDone done, void *data);
+
+/* The same, and waits until it is done; for a tenth of a second at most, so that nobody can stop who calls. */
+void refresher_tell_now(Refresher *refresher, uint64_t node, off_t length);

@@ -77,7 +77,7 @@ static bool start(Server *server, GError **error) {
 static bool try_mount(const Server *server, GError **error) {
         LedgerHeader *header = ledger_header(server->place->ledger);
         const char *mountpoint = server->place->channel->mountpoint;
-        int result = header->ready ? 0 : visitor_look(mountpoint, fuse_session_fd(server->session));
+        int result = header->ready ? 0 : visitor_look(mountpoint);
 
         if (result < 0) {
                 g_set_error(error, G_IO_ERROR, g_io_error_from_errno(-result), "the mount on %s does not answer: %s",
@@ -206,7 +206,7 @@ static Server *server_new(const ServerPlace *place, GError **error) {
 /* What clients have written through views is in the page cache alone, without passthrough: into the pool with it. */
 static void write_back(const Server *server) {
         g_autofree char *mountpoint = channel_find(server->place->channel);
-        int result = mountpoint ? visitor_sync(mountpoint, fuse_session_fd(server->session)) : -ENOENT;
+        int result = mountpoint ? visitor_sync(mountpoint) : -ENOENT;
 
         if (result < 0)
                 g_warning("cannot write back what views hold: %s", g_strerror(-result));

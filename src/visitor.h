@@ -1,17 +1,27 @@
 #pragma once
 
 /*
- * Calls on our own mount, made by a process of its own.
+ * What may have to wait for answers of the server that asks for it: done by a process of its own.
  *
  * A thread that waits for an answer of the server that it belongs to must not be killed together with it: it would wait
- * for ever, and keep the channel open. The visitor closes the channel first, so that it meets an error instead.
+ * for ever, and keep the channel open. The visitor has closed the channel, so that it meets an error instead; where it
+ * needs it, the next server answers.
  *
- * channel is the descriptor of /dev/fuse. Results are 0 or -errno: -ETIMEDOUT after ten
- * seconds without an answer.
+ * Results are 0 or -errno: -ETIMEDOUT after ten seconds without an answer.
  */
 
+#include <stdint.h>
+#include <sys/types.h>
+
 /* Has the kernel ask for the attributes of what path, in the mount, names; and so tells whether the mount answers. */
-int visitor_look(const char *path, int channel);
+int visitor_look(const char *path);
 
 /* Has what views hold in the page cache written to the pool. */
-int visitor_sync(const char *mountpoint, int channel);
+int visitor_sync(const char *mountpoint);
+
+/*
+ * Tells the kernel that the region of this node has at least so many bytes, at least one. For passthrough alone: it
+ * goes by way of the mount's page cache, which is of no use then. It may have to wait for a read, if someone has asked
+ * for reading ahead all the same. channel: the descriptor of /dev/fuse.
+ */
+int visitor_tell_length(uint64_t node, off_t length, int channel);

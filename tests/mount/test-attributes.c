@@ -2,8 +2,10 @@
 #include "fixture.h"
 
 #include <regionfs/regionfs.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 static void check_attribute(const char *path, const char *name, const char *expected) {
@@ -111,20 +113,28 @@ static void set_lengths(void *data) {
         }
 }
 
+static void check_copied(int from, off_t offset, int to, ssize_t length) {
+        ck_assert_int_eq(copy_file_range(from, &offset, to, &(off_t){ 0 }, length, 0), length);
+}
+
 START_TEST(what_is_copied_goes_by_the_new_length) {
         int from, to = must_open(in_mount("to"), O_RDWR | O_CREAT, 0600);
-        ssize_t copied;
+        char length[16];
 
         must_write(in_mount("from"), "four");
         from = must_open(in_mount("from"), O_RDWR, 0);
         must(set(in_mount("from"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "9000"));
-        copied = copy_file_range(from, &(off_t){ 5000 }, to, &(off_t){ 0 }, 4000, 0);
-        /* Over io_uring a moment later. */
-        for (int i = 0; fixture_over_uring() && i < 2000 && copied == 0; i++) {
-                g_usleep(5000);
-                copied = copy_file_range(from, &(off_t){ 5000 }, to, &(off_t){ 0 }, 4000, 0);
+        check_copied(from, 5000, to, 4000);
+        /* To the first byte of a page, to the last one, and between. */
+        for (off_t at = 12287; at < 12287 + 50 * 1365; at += 1365) {
+                g_snprintf(length, sizeof(length), "%ld", (long)at + 1);
+                must(fsetxattr(from, REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, length, strlen(length), 0));
+                check_copied(from, at, to, 1);
         }
-        ck_assert_int_eq(copied, 4000);
+        ck_assert_int_eq(pread(from, length, 5, 0), 5);
+        ck_assert_mem_eq(length, "four", 5);
+        must(set(in_mount("from"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "2"));
+        ck_assert_int_eq(copy_file_range(from, &(off_t){ 0 }, to, &(off_t){ 0 }, 4000, 0), 2);
         must(close(from));
         must(close(to));
 }
@@ -149,6 +159,45 @@ START_TEST(the_length_is_known_whatever_the_name_was) {
         ck_assert_int_eq(st.st_size, 5);
         must_read(in_mount("b"), "1234x");
         must(close(fd));
+}
+END_TEST
+
+/* Without passthrough nobody can look at one. */
+START_TEST(a_new_length_is_known_without_a_name) {
+        int fd = must_open(fixture_mountpoint(), O_TMPFILE | O_RDWR, 0600);
+        int to = must_open(in_mount("to"), O_RDWR | O_CREAT, 0600);
+
+        must(fsetxattr(fd, REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "5000", 4, 0));
+        check_copied(fd, 0, to, 5000);
+        must(close(fd));
+        must(close(to));
+}
+END_TEST
+
+static void read_ahead(void *data) {
+        int fd = must_open(in_mount("a"), O_RDWR, 0);
+
+        for (;;)
+                posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+}
+
+/* What is read ahead is of no use with passthrough, but the kernel asks the server for it all the same. */
+START_TEST(nobody_waits_for_what_reads_ahead) {
+        pid_t readers[4];
+        char length[16];
+
+        must_write(in_mount("a"), "text");
+        for (size_t i = 0; i < G_N_ELEMENTS(readers); i++)
+                readers[i] = start_process(read_ahead, NULL);
+        for (int i = 1; i <= 200; i++) {
+                g_snprintf(length, sizeof(length), "%d", i * 3000);
+                must(set(in_mount("a"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, length));
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(readers); i++) {
+                must(kill(readers[i], SIGKILL));
+                must(waitpid(readers[i], NULL, 0));
+        }
+        check_lengths(in_mount("a"), "600000", "602112");
 }
 END_TEST
 
@@ -380,6 +429,9 @@ static void add(Suite *suite) {
         tcase_add_test(tests, a_new_length_is_known_at_once);
         tcase_add_test(tests, what_is_copied_goes_by_the_new_length);
         tcase_add_test(tests, the_length_is_known_whatever_the_name_was);
+        add_test_if(tests, a_new_length_is_known_without_a_name, fixture_mode() == MODE_PASSTHROUGH,
+                    "is about passthrough mode");
+        tcase_add_test(tests, nobody_waits_for_what_reads_ahead);
         tcase_add_test(tests, many_can_set_lengths_at_once);
         tcase_add_test(tests, read_only_ones_take_their_present_value_alone);
         tcase_add_test(tests, unknown_names_are_refused);
