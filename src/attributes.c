@@ -2,6 +2,7 @@
 
 #include "access-times.h"
 #include "descriptor.h"
+#include "pool-limits.h"
 #include "region.h"
 
 #include <errno.h>
@@ -55,16 +56,20 @@ static int open_contents(const AttributeTarget *target) {
         return fd < 0 ? -errno : fd;
 }
 
+/* Decimal digits. Too many are -EFBIG, anything else -EINVAL. */
+static int parse_number(const char *value, uint64_t most, guint64 *number) {
+        if (!*value || strspn(value, "0123456789") != strlen(value) || (value[0] == '0' && value[1]))
+                return -EINVAL;
+        return g_ascii_string_to_unsigned(value, 10, 0, most, number, NULL) ? 0 : -EFBIG;
+}
+
 static int set_logical_length(const Query *query, const char *value) {
         auto_descriptor contents = -1;
         guint64 length;
-        int result;
+        int result = parse_number(value, G_MAXINT64, &length);
 
-        /* Too many digits are a length that no file can have; anything but digits is none. */
-        if (!*value || strspn(value, "0123456789") != strlen(value) || (value[0] == '0' && value[1]))
-                return -EINVAL;
-        if (!g_ascii_string_to_unsigned(value, 10, 0, G_MAXINT64, &length, NULL))
-                return -EFBIG;
+        if (result < 0)
+                return result;
         contents = open_contents(query->target);
         if (contents < 0)
                 return contents;
@@ -276,6 +281,41 @@ static int set_access_times(const Query *query, const char *value) {
         return result < 0 ? result : access_times_set(query->target->fd, flags);
 }
 
+/* Elsewhere the limits are those of a file system that is not ours. */
+static int get_limit(const Query *query, int (*get)(int fd, uint64_t *limit), char value[ATTRIBUTES_VALUE_MAX]) {
+        uint64_t limit;
+        int result = query->target->own_pool ? get(query->target->fd, &limit) : -ENODATA;
+
+        return result < 0 ? result : print_number(value, limit);
+}
+
+static int set_limit(const Query *query, uint64_t most, int (*set)(int fd, uint64_t limit), const char *value) {
+        guint64 limit;
+        int result = parse_number(value, most, &limit);
+
+        if (query->target->caller != 0)
+                return -EPERM;
+        if (result < 0 || limit == 0)
+                return -EINVAL;
+        return set(query->target->fd, limit);
+}
+
+static int get_size(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        return get_limit(query, pool_limits_size, value);
+}
+
+static int set_size(const Query *query, const char *value) {
+        return set_limit(query, G_MAXINT64, pool_limits_set_size, value);
+}
+
+static int get_nr_regions(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
+        return get_limit(query, pool_limits_regions, value);
+}
+
+static int set_nr_regions(const Query *query, const char *value) {
+        return set_limit(query, POOL_LIMITS_REGIONS_MAX, pool_limits_set_regions, value);
+}
+
 static int get_server_pid(const Query *query, char value[ATTRIBUTES_VALUE_MAX]) {
         return print_number(value, getpid());
 }
@@ -304,6 +344,8 @@ static const Attribute table[] = {
         { REGIONFS_ATTRIBUTE_PASSTHROUGH, OF_ROOT, false, get_passthrough, NULL },
         { REGIONFS_ATTRIBUTE_IO_URING, OF_ROOT, false, get_io_uring, NULL },
         { REGIONFS_ATTRIBUTE_ACCESS_TIMES, OF_ROOT, false, get_access_times, set_access_times },
+        { REGIONFS_ATTRIBUTE_SIZE, OF_ROOT, false, get_size, set_size },
+        { REGIONFS_ATTRIBUTE_NR_REGIONS, OF_ROOT, false, get_nr_regions, set_nr_regions },
         { REGIONFS_ATTRIBUTE_SERVER_PID, OF_ROOT, false, get_server_pid, NULL },
         { REGIONFS_ATTRIBUTE_REGIONS, OF_ROOT, false, get_regions, NULL },
         { REGIONFS_ATTRIBUTE_RESTARTS, OF_ROOT, false, get_restarts, NULL },

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -93,8 +94,8 @@ static const int needed[] = {
         SCMP_SYS(setfsuid), SCMP_SYS(setfsgid), SCMP_SYS(setgroups), SCMP_SYS(getgroups), SCMP_SYS(capget),
         SCMP_SYS(capset), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid), SCMP_SYS(getegid), SCMP_SYS(getresuid),
         SCMP_SYS(getresgid),
-        /* regions' ends, and the mount's */
-        SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark), SCMP_SYS(umount2), SCMP_SYS(mount_setattr),
+        /* regions' ends, and the mount's; what can be changed of it and of the pool */
+        SCMP_SYS(fanotify_init), SCMP_SYS(fanotify_mark), SCMP_SYS(umount2), SCMP_SYS(mount_setattr), SCMP_SYS(fspick),
         /* the visitor, and the keeper */
         SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(pidfd_open), SCMP_SYS(kill),
         SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(getpid), SCMP_SYS(getppid), SCMP_SYS(gettid), SCMP_SYS(tgkill),
@@ -146,6 +147,8 @@ static const struct {
         { SCMP_SYS(prctl), 0, UINT64_MAX, PR_SET_VMA },
         { SCMP_SYS(prctl), 0, UINT64_MAX, PR_CAPBSET_READ },
         { SCMP_SYS(prlimit64), 2, UINT64_MAX, 0 }, /* to ask, and not to set */
+        { SCMP_SYS(fsconfig), 1, UINT64_MAX, FSCONFIG_SET_STRING },
+        { SCMP_SYS(fsconfig), 1, UINT64_MAX, FSCONFIG_CMD_RECONFIGURE },
         { SCMP_SYS(socket), 0, UINT64_MAX, AF_UNIX },
         { SCMP_SYS(unshare), 0, UINT64_MAX, CLONE_FS },
         { SCMP_SYS(clone), CLONE_FLAGS, ANY_NAMESPACE, 0 },

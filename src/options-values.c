@@ -1,6 +1,7 @@
 /* What may follow -o: each option's value, with what is allowed. */
 #include "options-parts.h"
 
+#include "pool-limits.h"
 #include "size.h"
 
 #include <errno.h>
@@ -46,8 +47,7 @@ static bool parse_size(Options *options, const char *value, GError **error) {
 static bool parse_nr_regions(Options *options, const char *value, GError **error) {
         guint64 number;
 
-        /* tmpfs accounts for each in kibibytes, in a word. */
-        if (!g_ascii_string_to_unsigned(value, 10, 1, G_MAXINT64 / 4096, &number, NULL))
+        if (!g_ascii_string_to_unsigned(value, 10, 1, POOL_LIMITS_REGIONS_MAX, &number, NULL))
                 return refuse(error, "nr_regions", value, "it takes a whole number from 1 to 2251799813685247");
         options->pool.nr_regions = number;
         return true;

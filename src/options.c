@@ -41,7 +41,7 @@ static const char help[] =
         "  max_threads=N         threads that answer requests, 1 to 1024 (default: 64)\n"
         "  watchdog=SECONDS      replace a server that gets no further on a request for so long, 1 to 86400 (default: off)\n"
         "  allow_root            only the user who mounts and root may use the mount\n"
-        "  remount               change flags of the mount that is there, such as ro\n"
+        "  remount               change the mount that is there: size, nr_regions, and flags such as ro\n"
         "\n"
         "and those of mount(8) and mount.fuse3(8): ro, noexec, noatime, fsname=NAME, ... See regionfs(8).\n";
 

@@ -1,6 +1,7 @@
 #include "remount.h"
 
 #include "access-times.h"
+#include "remount-limits.h"
 
 #include <errno.h>
 #include <gio/gio.h>
@@ -101,7 +102,7 @@ static void append_options(GPtrArray *arguments, char **given) {
  * What is given now is compared as if it had been said when the daemon was started: it may well be the same, as in
  * fstab(5).
  */
-static void say_what_stays(const char *mountpoint, char **given) {
+static void say_what_stays(const char *mountpoint, char **given, bool limits) {
         g_autoptr(GPtrArray) arguments = read_arguments(mountpoint);
         g_auto(Options) made = { 0 }, now = { 0 };
         g_autofree char *names = NULL;
@@ -113,6 +114,11 @@ static void say_what_stays(const char *mountpoint, char **given) {
                 return;
         g_ptr_array_set_size(made.mount, 0);
         g_ptr_array_set_size(now.mount, 0);
+        if (limits) {
+                made.pool.size = now.pool.size;
+                made.pool.size_percent = now.pool.size_percent;
+                made.pool.nr_regions = now.pool.nr_regions;
+        }
         names = options_find_differences(&made, &now);
         if (names)
                 g_printerr("regionfs: these options stay as they were when the mount was made, until it is made anew: %s\n",
@@ -128,14 +134,13 @@ static bool set_access_times(const char *mountpoint, unsigned wanted) {
 }
 
 /* False with errno. */
-static bool change(const char *mountpoint, unsigned long wanted) {
+static bool change_flags(const char *mountpoint, unsigned long wanted) {
         struct statvfs fs;
         bool changed;
         int reason;
 
         if (statvfs(mountpoint, &fs) < 0)
                 return false;
-        /* Nothing can be set through a mount that is read-only: before it becomes so, or when it no longer is. */
         if (geteuid() == 0 && wanted & MS_RDONLY && !(fs.f_flag & ST_RDONLY) &&
             !set_access_times(mountpoint, MOUNT_ATTR_NOATIME))
                 return false;
@@ -148,9 +153,33 @@ static bool change(const char *mountpoint, unsigned long wanted) {
         return changed;
 }
 
+/* Nothing can be set through a mount that is read-only: before it becomes so, or when it no longer is. */
+static bool change(const char *mountpoint, unsigned long wanted, const RemountLimits *present, const RemountLimits *limits,
+                   GError **error) {
+        struct statvfs fs;
+        bool late = statvfs(mountpoint, &fs) == 0 && fs.f_flag & ST_RDONLY;
+        int reason;
+
+        if (!late && !remount_limits_set(mountpoint, present, limits, error))
+                return false;
+        if (change_flags(mountpoint, wanted))
+                return !late || remount_limits_set(mountpoint, present, limits, error);
+        reason = errno;
+        if (!late)
+                remount_limits_set(mountpoint, limits, present, NULL);
+        g_set_error(error, G_IO_ERROR, g_io_error_from_errno(reason), "cannot remount %s: %s%s", mountpoint,
+                    g_strerror(reason),
+                    reason == EPERM                         ? " (it takes root)" :
+                    reason == EBUSY && wanted & MS_RDONLY ? " (someone has a region open for writing)" :
+                                                            "");
+        return false;
+}
+
 bool remount(const Options *options, char **arguments, GError **error) {
         /* As of a mount that is made. */
         unsigned long wanted = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+        RemountLimits present = { 0 }, limits = { 0 };
+        bool limited;
 
         for (guint i = 0; i < options->mount->len; i++)
                 if (!take_option(g_ptr_array_index(options->mount, i), &wanted, error))
@@ -160,11 +189,11 @@ bool remount(const Options *options, char **arguments, GError **error) {
                             "cannot remount %s: no regionfs is mounted there", options->mountpoint);
                 return false;
         }
-        if (!change(options->mountpoint, wanted)) {
-                g_set_error(error, G_IO_ERROR, g_io_error_from_errno(errno), "cannot remount %s: %s%s",
-                            options->mountpoint, g_strerror(errno), errno == EPERM ? " (it takes root)" : "");
+        limited = remount_limits_read(options->mountpoint, &present);
+        if (limited)
+                limits = remount_limits_of(&options->pool);
+        if (!change(options->mountpoint, wanted, &present, &limits, error))
                 return false;
-        }
-        say_what_stays(options->mountpoint, arguments);
+        say_what_stays(options->mountpoint, arguments, limited);
         return true;
 }

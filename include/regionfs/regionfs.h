@@ -98,6 +98,17 @@
  */
 #define REGIONFS_ATTRIBUTE_ACCESS_TIMES REGIONFS_ATTRIBUTE_PREFIX "access_times"
 
+/*
+ * How much all regions together may hold, in bytes: whole pages; and how many regions, directories and links there may
+ * be. Writing changes it, as remounting with the options of these names does, and wants a number from 1 on. By root
+ * alone. ENODATA where the pool is a directory.
+ *
+ *   EBUSY   more is in use
+ *   EINVAL  it is no such number, or more than the file system takes
+ */
+#define REGIONFS_ATTRIBUTE_SIZE REGIONFS_ATTRIBUTE_PREFIX "size"
+#define REGIONFS_ATTRIBUTE_NR_REGIONS REGIONFS_ATTRIBUTE_PREFIX "nr_regions"
+
 /* Process id of the serving process, in the pid namespace where that runs. */
 #define REGIONFS_ATTRIBUTE_SERVER_PID REGIONFS_ATTRIBUTE_PREFIX "server_pid"
 

@@ -2,10 +2,13 @@
 #include "fixture.h"
 
 #include <regionfs/regionfs.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
+
+#define MIB (1024 * 1024)
 
 /* What findmnt(8) tells of the mount; to be freed. */
 static char *tell(const char *column) {
@@ -91,17 +94,89 @@ START_TEST(what_the_mount_was_made_with_may_be_said_again) {
 END_TEST
 
 START_TEST(what_stays_as_it_was_is_told) {
-        struct statvfs before, after;
         g_autofree char *said = NULL;
 
-        must(statvfs(fixture_mountpoint(), &before));
-        ck_assert_int_eq(remount("size=1m,ro,nr_regions=3", &said), 0);
-        ck_assert_msg(strstr(said, "stay as they were") && strstr(said, "size, nr_regions"), "%s", said);
+        ck_assert_int_eq(remount("huge=never,ro,lifetime=handles", &said), 0);
+        ck_assert_msg(strstr(said, "stay as they were") && strstr(said, "huge, lifetime"), "%s", said);
         ck_assert_uint_ne(flags() & ST_RDONLY, 0);
-        must(statvfs(fixture_mountpoint(), &after));
-        ck_assert_uint_eq(after.f_blocks, before.f_blocks);
         /* Not what it was made with. */
         must_remount(fixture_mode() == MODE_CACHED ? "rw,passthrough=off" : "rw,passthrough=auto");
+}
+END_TEST
+
+static void check_limits(uint64_t size, uint64_t regions) {
+        struct statvfs fs;
+
+        must(statvfs(fixture_mountpoint(), &fs));
+        ck_assert_uint_eq(fs.f_blocks * fs.f_frsize, size);
+        ck_assert_uint_eq(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE), size);
+        ck_assert_uint_eq(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS), regions);
+}
+
+START_TEST(limits_can_be_changed) {
+        uint64_t half = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 2;
+        int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
+
+        must_remount("size=1m,nr_regions=3");
+        check_limits(MIB, 3);
+        must(posix_fallocate(fd, 0, MIB));
+        ck_assert_int_eq(posix_fallocate(fd, 0, MIB + 1), ENOSPC);
+        must_remount("size=3m");
+        check_limits(3 * MIB, 3);
+        must(posix_fallocate(fd, 0, 3 * MIB));
+        must_write(in_mount("b"), "");
+        must_write(in_mount("c"), "");
+        must_fail(open(in_mount("d"), O_RDWR | O_CREAT, 0600), ENOSPC);
+        must(close(fd));
+        must_remount("nr_regions=4,ro");
+        must_remount("rw,size=5000000");
+        check_limits((5000000 + 4095) / 4096 * 4096, 4);
+        must_write(in_mount("d"), "");
+        /* A new server has what the last one was told. */
+        must(kill(fixture_server(), SIGKILL));
+        check_limits((5000000 + 4095) / 4096 * 4096, 4);
+        must_remount("size=50%");
+        check_limits((half + 4095) / 4096 * 4096, 4);
+}
+END_TEST
+
+static void must_refuse(const char *options, const char *why) {
+        g_autofree char *said = NULL;
+
+        ck_assert_int_eq(remount(options, &said), 1);
+        ck_assert_msg(strstr(said, why), "%s: %s", options, said);
+}
+
+START_TEST(limits_below_what_is_in_use_are_refused) {
+        int fd = must_open(in_mount("a"), O_RDWR | O_CREAT, 0600);
+
+        must(posix_fallocate(fd, 0, 2 * MIB));
+        must_write(in_mount("b"), "");
+        must_remount("size=4m,nr_regions=5");
+        must_refuse("size=1m", "option size=1048576: more than that is in use");
+        must_refuse("size=3m,nr_regions=1", "option nr_regions=1: more than that is in use");
+        check_limits(4 * MIB, 5);
+        /* Someone can write. */
+        must_refuse("size=8m,ro", "someone has a region open for writing");
+        check_limits(4 * MIB, 5);
+        must(close(fd));
+        must_remount("ro");
+        must_refuse("size=8m,ro", "no limit can be set while the mount is read-only");
+        must_remount("size=4m,ro");
+        check_limits(4 * MIB, 5);
+        must_remount("rw");
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "0", 1, 0), EINVAL);
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "1m", 2, 0), EINVAL);
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "99999999999999999999", 20, 0), EINVAL);
+        must_fail(removexattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE), EPERM);
+        check_limits(4 * MIB, 5);
+}
+END_TEST
+
+START_TEST(a_directory_has_no_limits_of_its_own) {
+        must_fail(getxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, NULL, 0), ENODATA);
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "9", 1, 0), ENODATA);
+        must_fail(getxattr(in_mount("nothing"), REGIONFS_ATTRIBUTE_SIZE, NULL, 0), ENOENT);
 }
 END_TEST
 
@@ -212,6 +287,9 @@ static void add(Suite *suite) {
         add_test_if(changes, flags_of_the_mount_can_be_changed, geteuid() == 0, "needs root");
         add_test_if(changes, what_the_mount_was_made_with_may_be_said_again, geteuid() == 0, "needs root");
         add_test_if(changes, what_stays_as_it_was_is_told, geteuid() == 0, "needs root");
+        add_test_if(changes, limits_can_be_changed, geteuid() == 0, "needs root");
+        add_test_if(changes, limits_below_what_is_in_use_are_refused, geteuid() == 0, "needs root");
+        add_test_if(changes, a_directory_has_no_limits_of_its_own, geteuid() != 0, "is about users");
         tcase_add_test(changes, what_is_no_flag_is_refused);
         add_test_if(changes, only_root_remounts, geteuid() != 0, "is about users");
 
