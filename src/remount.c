@@ -154,8 +154,8 @@ static bool change_flags(const char *mountpoint, unsigned long wanted) {
 }
 
 /* Nothing can be set through a mount that is read-only: before it becomes so, or when it no longer is. */
-static bool change(const char *mountpoint, unsigned long wanted, const RemountLimits *present, const RemountLimits *limits,
-                   GError **error) {
+static bool change(const char *mountpoint, unsigned long wanted, const RemountLimits *present,
+                   const RemountLimits *limits, GError **error) {
         struct statvfs fs;
         bool late = statvfs(mountpoint, &fs) == 0 && fs.f_flag & ST_RDONLY;
         int reason;
