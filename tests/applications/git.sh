@@ -25,7 +25,7 @@ history() {
 
 check() {
         git -C "$1" fsck --full --strict --no-progress >fsck 2>&1
-        ! grep -v '^dangling' fsck
+        if grep -v '^dangling' fsck; then return 1; fi
         [ "$(git -C "$1" rev-parse main)" = "$head" ]
         [ "$(git -C "$1" rev-list --count main)" = $commits ]
 }
