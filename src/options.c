@@ -113,10 +113,10 @@ static bool find_mountpoint(Options *options, GPtrArray *arguments, GError **err
         const char *given = arguments->len > 0 ? g_ptr_array_index(arguments, arguments->len - 1) : NULL;
         struct statx st;
 
-        if (!given || arguments->len > 2) {
+        if (!given || !*given || arguments->len > 2) {
                 g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_ARGUMENT,
-                            "%s: see regionfs --help", given ? "more than one MOUNTPOINT is given" :
-                                                               "the MOUNTPOINT is missing");
+                            "%s: see regionfs --help", arguments->len > 2 ? "more than one MOUNTPOINT is given" :
+                                                                            "the MOUNTPOINT is missing");
                 return false;
         }
         name_after_source(options, arguments);

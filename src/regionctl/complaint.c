@@ -20,6 +20,7 @@ static const struct {
         { EROFS, STATUS_NOT_ALLOWED, NULL },
         { EBUSY, STATUS_BUSY, "regionctl stat shows who uses it" },
         { ESTALE, STATUS_NOT_FOUND, NULL },
+        { ENAMETOOLONG, STATUS_FAILED, "a name has 255 bytes at most, a path 4095" },
         { ENOTCONN, STATUS_FAILED, "no regionfs serves the mount any more: umount it" },
         { ECONNABORTED, STATUS_FAILED, "no regionfs serves the mount any more: umount it" },
 };

@@ -34,6 +34,8 @@ static Status remove_region(const char *path, void *data) {
                 return status;
         if (unlink(path) == 0 || (*force && is_missing(errno)))
                 return STATUS_DONE;
+        if (errno == EISDIR)
+                return complain(STATUS_FAILED, "cannot remove %s: it is a directory (rmdir removes those)", path);
         return complain_errno(errno, "remove", path);
 }
 

@@ -78,6 +78,7 @@ static const struct {
         { 2, "seal --hard a", "--hard" },
         { 2, "rm", "needs the NAME" },
         { 3, "rm no", "cannot remove no" },
+        { 1, "rm .", "it is a directory (rmdir removes those)" },
         { 2, "rm /etc/hostname", "not in a regionfs mount" },
         { 2, "wait", "needs the NAME" },
         { 2, "wait a b", "b is too much" },
