@@ -15,6 +15,13 @@
 
 #define ATIME (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
+/* What statvfs(3) tells of. */
+#define TOLD (ATIME | MS_RDONLY | MS_NOEXEC | MS_NODIRATIME | MS_SYNCHRONOUS | MS_NOSYMFOLLOW)
+
+#ifndef ST_NOSYMFOLLOW
+#define ST_NOSYMFOLLOW 8192 /* the C library lacks it */
+#endif
+
 static const struct {
         const char *name;
         unsigned long set, clear;
@@ -153,17 +160,42 @@ static bool change_flags(const char *mountpoint, unsigned long wanted) {
         return changed;
 }
 
-/* Nothing can be set through a mount that is read-only: before it becomes so, or when it no longer is. */
+/* As mount(2) has them, of what statvfs(3) tells: all but lazytime and dirsync. */
+static unsigned long flags_of(const struct statvfs *fs) {
+        static const struct {
+                unsigned long told, flag;
+        } known[] = {
+                { ST_RDONLY, MS_RDONLY },         { ST_NOEXEC, MS_NOEXEC },   { ST_NOATIME, MS_NOATIME },
+                { ST_NODIRATIME, MS_NODIRATIME }, { ST_RELATIME, MS_RELATIME }, { ST_SYNCHRONOUS, MS_SYNCHRONOUS },
+                { ST_NOSYMFOLLOW, MS_NOSYMFOLLOW },
+        };
+        unsigned long found = fs->f_flag & (ST_NOATIME | ST_RELATIME) ? 0 : MS_STRICTATIME;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+                if (fs->f_flag & known[i].told)
+                        found |= known[i].flag;
+        return found;
+}
+
+/*
+ * All or nothing. Nothing can be set through a mount that is read-only: it is set before it becomes so, or when it no
+ * longer is.
+ */
 static bool change(const char *mountpoint, unsigned long wanted, const RemountLimits *present,
                    const RemountLimits *limits, GError **error) {
-        struct statvfs fs;
-        bool late = statvfs(mountpoint, &fs) == 0 && fs.f_flag & ST_RDONLY;
+        struct statvfs before;
+        bool told = statvfs(mountpoint, &before) == 0;
+        bool late = told && before.f_flag & ST_RDONLY && !(wanted & MS_RDONLY);
         int reason;
 
         if (!late && !remount_limits_set(mountpoint, present, limits, error))
                 return false;
-        if (change_flags(mountpoint, wanted))
-                return !late || remount_limits_set(mountpoint, present, limits, error);
+        if (change_flags(mountpoint, wanted)) {
+                if (!late || remount_limits_set(mountpoint, present, limits, error))
+                        return true;
+                change_flags(mountpoint, (wanted & ~TOLD) | flags_of(&before));
+                return false;
+        }
         reason = errno;
         if (!late)
                 remount_limits_set(mountpoint, limits, present, NULL);

@@ -161,7 +161,9 @@ START_TEST(limits_below_what_is_in_use_are_refused) {
         check_limits(4 * MIB, 5);
         must(close(fd));
         must_remount("ro");
-        must_refuse("size=8m,ro", "no limit can be set while the mount is read-only");
+        must_refuse("size=8m,ro,noexec", "no limit can be set while the mount is read-only");
+        must_refuse("size=1m,rw,noexec", "option size=1048576: more than that is in use");
+        ck_assert_uint_eq(flags() & (ST_RDONLY | ST_NOEXEC), ST_RDONLY);
         must_remount("size=4m,ro");
         check_limits(4 * MIB, 5);
         must_remount("rw");
