@@ -182,7 +182,7 @@ static int set_rule(const Query *query, const Rule *rule) {
         const AttributeTarget *target = query->target;
         int result;
 
-        if (target->caller != 0 && target->caller != query->st.st_uid)
+        if (target->caller.uid != 0 && target->caller.uid != query->st.st_uid)
                 return -EPERM;
         result = registry_exclude(target->registry, target->id,
                                   rule->sealed == 1 ? REGISTRY_WITHOUT_WRITERS : REGISTRY_ANY);
@@ -276,7 +276,7 @@ static int set_access_times(const Query *query, const char *value) {
         unsigned flags;
         int result = access_times_find(value, &flags);
 
-        if (query->target->caller != 0)
+        if (caller_may_administer(&query->target->caller) < 0)
                 return -EPERM;
         return result < 0 ? result : access_times_set(query->target->fd, flags);
 }
@@ -293,7 +293,7 @@ static int set_limit(const Query *query, uint64_t most, int (*set)(int fd, uint6
         guint64 limit;
         int result = parse_number(value, most, &limit);
 
-        if (query->target->caller != 0)
+        if (caller_may_administer(&query->target->caller) < 0)
                 return -EPERM;
         if (result < 0 || limit == 0)
                 return -EINVAL;

@@ -7,6 +7,7 @@
  * Calls return -errno as getxattr(2) and setxattr(2) do.
  */
 
+#include "caller.h"
 #include "lifetime.h"
 #include "registry.h"
 
@@ -19,7 +20,7 @@ typedef struct AttributeTarget {
         int fd;          /* open on the node, O_PATH included */
         const Source *source; /* of a persisted region, or NULL */
         Lifetimes *lifetimes; /* who ends regions; NULL: nobody does */
-        uid_t caller;    /* who asks */
+        Caller caller;   /* who asks */
         bool passthrough;
         bool own_pool;   /* with a mount of its own */
         bool rings;      /* requests come over io_uring */

@@ -3,6 +3,7 @@
 #include "descriptor.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -165,4 +166,13 @@ int caller_may_open(const Caller *caller, const Credentials *credentials, int fd
         if (result == 0 && access == O_RDWR && may_be_sealed(file))
                 result = -EPERM;
         return result < 0 ? result : try_mapping(file);
+}
+
+int caller_may_administer(const Caller *caller) {
+        g_autoptr(GArray) groups = NULL;
+        uint64_t capabilities = 0;
+
+        if (read_rights(caller, &groups, &capabilities) < 0)
+                return -EPERM;
+        return capabilities & (UINT64_C(1) << CAP_SYS_ADMIN) ? 0 : -EPERM;
 }

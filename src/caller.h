@@ -38,3 +38,6 @@ bool caller_file_is_served(const Caller *caller, dev_t device);
  * a lease on it.
  */
 int caller_may_open(const Caller *caller, const Credentials *credentials, int fd, int access);
+
+/* Whether the caller may change mounts: has CAP_SYS_ADMIN, and not in a user namespace of its own. 0 or -EPERM. */
+int caller_may_administer(const Caller *caller);

@@ -15,6 +15,7 @@
 
 static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
+        const struct fuse_ctx *client = fuse_req_ctx(req);
 
         return (AttributeTarget){
                 .registry = operations->registry,
@@ -22,7 +23,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .fd = fd,
                 .source = registry_source(operations->registry, id),
                 .lifetimes = operations->lifetimes,
-                .caller = fuse_req_ctx(req)->uid,
+                .caller = { .thread = client->pid, .uid = client->uid, .gid = client->gid },
                 .passthrough = operations->passthrough,
                 .own_pool = operations->pool->kind == POOL_TMPFS,
                 .rings = operations->rings,

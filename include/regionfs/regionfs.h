@@ -93,15 +93,15 @@
 
 /*
  * When reading sets times of last access: "relatime", "strictatime", each perhaps with ",nodiratime" behind it, or
- * "noatime". As the mount says, also where remounting changes that, which writes this. By root alone. ENODATA where the
- * pool is a directory.
+ * "noatime". As the mount says, also where remounting changes that, which writes this. It takes CAP_SYS_ADMIN. ENODATA
+ * where the pool is a directory.
  */
 #define REGIONFS_ATTRIBUTE_ACCESS_TIMES REGIONFS_ATTRIBUTE_PREFIX "access_times"
 
 /*
  * How much all regions together may hold, in bytes: whole pages; and how many regions, directories and links there may
- * be. Writing changes it, as remounting with the options of these names does, and wants a number from 1 on. By root
- * alone. ENODATA where the pool is a directory.
+ * be. Writing changes it, as remounting with the options of these names does, and wants a number from 1 on. It takes
+ * CAP_SYS_ADMIN, as that does. ENODATA where the pool is a directory.
  *
  *   EBUSY   more is in use
  *   EINVAL  it is no such number, or more than the file system takes

@@ -1,11 +1,14 @@
 /* How mount(8) and its relatives know a mount: the name it goes by, and what can be changed of it afterwards. */
 #include "fixture.h"
 
+#include <linux/capability.h>
 #include <regionfs/regionfs.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #define MIB (1024 * 1024)
@@ -175,6 +178,42 @@ START_TEST(limits_below_what_is_in_use_are_refused) {
 }
 END_TEST
 
+static void drop_capabilities(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+        must(syscall(SYS_capset, &header, none));
+}
+
+static void must_not_administer(void) {
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "4096", 4, 0), EPERM);
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "7", 1, 0), EPERM);
+        must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_ACCESS_TIMES, "noatime", 7, 0), EPERM);
+}
+
+static void try_without_capabilities(void *data) {
+        drop_capabilities();
+        must_not_administer();
+}
+
+static void try_from_a_user_namespace(void *data) {
+        must(unshare(CLONE_NEWUSER));
+        must_not_administer();
+}
+
+/* As in a container: root by number alone. */
+START_TEST(root_that_could_not_remount_sets_nothing) {
+        uint64_t size = number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE);
+        uint64_t regions = number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS);
+
+        run_process(try_without_capabilities, NULL);
+        run_process(try_from_a_user_namespace, NULL);
+        check_limits(size, regions);
+        must(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "4096", 4, 0));
+        check_limits(4096, regions);
+}
+END_TEST
+
 START_TEST(a_directory_has_no_limits_of_its_own) {
         must_fail(getxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, NULL, 0), ENODATA);
         must_fail(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "9", 1, 0), ENODATA);
@@ -292,6 +331,7 @@ static void add(Suite *suite) {
         add_test_if(changes, what_stays_as_it_was_is_told, geteuid() == 0, "needs root");
         add_test_if(changes, limits_can_be_changed, geteuid() == 0, "needs root");
         add_test_if(changes, limits_below_what_is_in_use_are_refused, geteuid() == 0, "needs root");
+        add_test_if(changes, root_that_could_not_remount_sets_nothing, geteuid() == 0, "needs root");
         add_test_if(changes, a_directory_has_no_limits_of_its_own, geteuid() != 0, "is about users");
         tcase_add_test(changes, what_is_no_flag_is_refused);
         add_test_if(changes, only_root_remounts, geteuid() != 0, "is about users");

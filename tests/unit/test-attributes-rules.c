@@ -294,15 +294,15 @@ START_TEST(rules_are_the_owners) {
         struct stat st;
 
         ck_assert_int_eq(fstatat(region.fd, "", &st, AT_EMPTY_PATH), 0);
-        region.caller = st.st_uid + 1;
+        region.caller.uid = st.st_uid + 1;
         ck_assert_int_eq(set(&region, REGIONFS_ATTRIBUTE_LIFETIME, "handles"), -EPERM);
         ck_assert_int_eq(set(&region, REGIONFS_ATTRIBUTE_ALLOCATION, "committed"), -EPERM);
         ck_assert_int_eq(set(&region, REGIONFS_ATTRIBUTE_SEALED, "1"), -EPERM);
         /* What it is already is no change. */
         ck_assert_int_eq(set(&region, REGIONFS_ATTRIBUTE_LIFETIME, "kept"), 0);
-        region.caller = 0;
+        region.caller.uid = 0;
         ck_assert_int_eq(set(&region, REGIONFS_ATTRIBUTE_LIFETIME, "handles"), 0);
-        region.caller = st.st_uid;
+        region.caller.uid = st.st_uid;
         ck_assert_int_eq(attributes_remove(&region, REGIONFS_ATTRIBUTE_LIFETIME), 0);
         expect(&region, REGIONFS_ATTRIBUTE_LIFETIME, "kept");
 }
