@@ -290,6 +290,15 @@ static size_t count_descriptors(void) {
         return count;
 }
 
+START_TEST(limits_that_were_changed_stay) {
+        must(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "40960", 5, 0));
+        must(setxattr(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "30", 2, 0));
+        crash();
+        ck_assert(has_value(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SIZE, "40960"));
+        ck_assert(has_value(fixture_mountpoint(), REGIONFS_ATTRIBUTE_NR_REGIONS, "30"));
+}
+END_TEST
+
 START_TEST(crashes_under_load_leave_nothing) {
         size_t descriptors = count_descriptors();
         pid_t clients[4];
@@ -337,6 +346,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, lifetimes_end_with_handles_and_views_of_before);
         tcase_add_test(tests, a_lifetime_ends_whose_client_has_died_with_the_server);
         tcase_add_test(tests, memory_of_before_comes_back);
+        tcase_add_test(tests, limits_that_were_changed_stay);
         tcase_add_test(tests, crashes_under_load_leave_nothing);
         tcase_add_test(alone, a_mount_that_cannot_be_made_anew_is_taken_away);
         suite_add_tcase(suite, alone);
