@@ -135,11 +135,17 @@ START_TEST(limits_can_be_changed) {
         must_remount("rw,size=5000000");
         check_limits((5000000 + 4095) / 4096 * 4096, 4);
         must_write(in_mount("d"), "");
-        /* A new server has what the last one was told. */
-        must(kill(fixture_server(), SIGKILL));
-        check_limits((5000000 + 4095) / 4096 * 4096, 4);
         must_remount("size=50%");
         check_limits((half + 4095) / 4096 * 4096, 4);
+}
+END_TEST
+
+START_TEST(a_new_server_has_what_the_last_one_was_told) {
+        must_remount("size=5m,nr_regions=4");
+        must(kill(fixture_server(), SIGKILL));
+        check_limits(5 * MIB, 4);
+        must_remount("size=6m");
+        check_limits(6 * MIB, 4);
 }
 END_TEST
 
@@ -330,6 +336,8 @@ static void add(Suite *suite) {
         add_test_if(changes, what_the_mount_was_made_with_may_be_said_again, geteuid() == 0, "needs root");
         add_test_if(changes, what_stays_as_it_was_is_told, geteuid() == 0, "needs root");
         add_test_if(changes, limits_can_be_changed, geteuid() == 0, "needs root");
+        add_test_if(changes, a_new_server_has_what_the_last_one_was_told, geteuid() == 0 && !fixture_over_uring(),
+                    "is about a mount of root's that survives");
         add_test_if(changes, limits_below_what_is_in_use_are_refused, geteuid() == 0, "needs root");
         add_test_if(changes, root_that_could_not_remount_sets_nothing, geteuid() == 0, "needs root");
         add_test_if(changes, a_directory_has_no_limits_of_its_own, geteuid() != 0, "is about users");
