@@ -23,5 +23,8 @@ int visitor_sync(const char *mountpoint);
  * Tells the kernel that the region of this node has at least so many bytes, at least one. For passthrough alone: it
  * goes by way of the mount's page cache, which is of no use then. It may have to wait for a read, if someone has asked
  * for reading ahead all the same. channel: the descriptor of /dev/fuse.
+ *
+ * If keeper and servers are all killed while it waits, it cannot end, and keeps the connection: whoever asks the mount
+ * waits with it, until the connection is aborted (umount -f).
  */
 int visitor_tell_length(uint64_t node, off_t length, int channel);
