@@ -19,7 +19,7 @@ struct Confinement {
 /* All that a server needs of root; a user's has none of them. */
 static const cap_value_t needed[] = {
         CAP_SYS_ADMIN,       /* backing files, trusted attributes, reports of closed regions, unmounting */
-        CAP_SYS_PTRACE,      /* a caller's descriptors in /proc, for persisted regions; ptrace(2) is refused */
+        CAP_SYS_PTRACE,      /* a caller's descriptors and user namespace in /proc; ptrace(2) is refused */
         CAP_DAC_READ_SEARCH, /* nodes by their file handles, and a mountpoint below a closed directory */
         CAP_DAC_OVERRIDE,    /* what the kernel has allowed the client, in the pool */
         CAP_CHOWN,           /* chown(2) for clients */
