@@ -29,7 +29,7 @@ RemountLimits remount_limits_of(const PoolSettings *settings) {
 
         if (settings->size_percent)
                 limits.size = page * sysconf(_SC_PHYS_PAGES) * settings->size_percent / 100;
-        limits.size = (limits.size + page - 1) / page * page;
+        limits.size = MIN(limits.size + page - 1, G_MAXINT64) / page * page;
         return limits;
 }
 

@@ -75,6 +75,8 @@ static void settle_rings(Server *server) {
         else if (!server_rings_made())
                 why = "libfuse was built without it, or the kernel refuses it, see /proc/sys/kernel/io_uring_disabled";
         server->operations.rings = !why;
+        if (!why)
+                server_rings_hide();
         ledger_publish(&ledger_header(server->place->ledger)->rings, !why);
         if (why)
                 g_message("option io_uring has no effect: %s", why);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* The release of libfuse that has them, as fuse_version() says it. */
@@ -36,6 +38,24 @@ bool server_rings_made(void) {
         if (directory)
                 g_dir_close(directory);
         return made;
+}
+
+void server_rings_hide(void) {
+        g_autofree char *maps = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        if (!g_file_get_contents("/proc/self/maps", &maps, NULL, NULL))
+                return;
+        lines = g_strsplit(maps, "\n", -1);
+        for (char **line = lines; *line; line++) {
+                char *end = NULL;
+                guint64 from = g_ascii_strtoull(*line, &end, 16);
+                guint64 to = *end == '-' ? g_ascii_strtoull(end + 1, NULL, 16) : 0;
+
+                if (to && g_str_has_suffix(*line, "anon_inode:[io_uring]") &&
+                    madvise((void *)(uintptr_t)from, to - from, MADV_DONTFORK) < 0)
+                        g_warning("a crash may leave a process that waits: %s", g_strerror(errno));
+        }
 }
 
 void server_rings_stop(struct fuse_session *session) {

@@ -18,5 +18,11 @@ void server_rings_ask(struct fuse_args *arguments);
 /* Whether this process has made any. */
 bool server_rings_made(void);
 
+/*
+ * Keeps their mappings from children. One that waits for an answer would keep the rings by them, and by these the
+ * connection, when this process has died, and so wait for good.
+ */
+void server_rings_hide(void);
+
 /* Ends their threads, of a session that has exited. */
 void server_rings_stop(struct fuse_session *session);

@@ -13,9 +13,13 @@
 
 #define PAGE 4096
 
-/* What a request gets that the dead server had, or that comes to the dead mount. */
+/*
+ * What a request gets that the dead server had, or that comes to the dead mount. EINTR: the kernel was just handing it
+ * out. EIO: the server had answered that a region is open, and what it had registered was given up before the kernel
+ * looked for it.
+ */
 static bool is_dead(int error) {
-        return error == ENOTCONN || error == ECONNABORTED || error == ECANCELED;
+        return error == ENOTCONN || error == ECONNABORTED || error == ECANCELED || error == EINTR || error == EIO;
 }
 
 /* The server of another mount than before, or -1: there is none yet. */
@@ -319,6 +323,25 @@ START_TEST(crashes_under_load_leave_nothing) {
 }
 END_TEST
 
+/* A child of the server's that waits for an answer would keep them, and with them the connection. */
+START_TEST(rings_are_not_for_children) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/smaps", fixture_server()), *maps = NULL;
+        const char *mapping;
+        unsigned count = 0;
+
+        ck_assert(g_file_get_contents(path, &maps, NULL, NULL));
+        for (mapping = maps; (mapping = strstr(mapping, "anon_inode:[io_uring]")); count++) {
+                g_autofree char *flags = NULL;
+
+                mapping = strstr(mapping, "VmFlags: ");
+                ck_assert_ptr_nonnull(mapping);
+                flags = g_strndup(mapping, strcspn(mapping, "\n"));
+                ck_assert_msg(strstr(flags, " dc"), "%s", flags);
+        }
+        ck_assert_uint_gt(count, 0);
+}
+END_TEST
+
 /* Nobody would serve it. */
 START_TEST(a_mount_that_cannot_be_made_anew_is_taken_away) {
         const struct rlimit none = { 3, 3 };
@@ -348,6 +371,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, memory_of_before_comes_back);
         tcase_add_test(tests, limits_that_were_changed_stay);
         tcase_add_test(tests, crashes_under_load_leave_nothing);
+        tcase_add_test(tests, rings_are_not_for_children);
         tcase_add_test(alone, a_mount_that_cannot_be_made_anew_is_taken_away);
         suite_add_tcase(suite, alone);
 }

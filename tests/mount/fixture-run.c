@@ -95,7 +95,8 @@ static bool await_processes(void) {
         return true;
 }
 
-static void end_processes(void) {
+/* Whether there were none. */
+static bool end_processes(void) {
         unsigned left;
 
         /* One that has just been asked to end may still be about it. */
@@ -103,13 +104,14 @@ static void end_processes(void) {
                 g_usleep(20000);
         left = signal_processes(SIGTERM);
         if (left == 0)
-                return;
+                return true;
         g_printerr("tests have left %u processes, which are ended\n", left);
         signal_processes(SIGCONT);
-        if (await_processes())
-                return;
-        signal_processes(SIGKILL);
-        await_processes();
+        if (!await_processes()) {
+                signal_processes(SIGKILL);
+                await_processes();
+        }
+        return false;
 }
 
 /* The last one that was mounted in the directory, to be freed; NULL: there is none. */
@@ -139,15 +141,16 @@ static bool unmount(const char *path) {
                                                   status == 0);
 }
 
-static void end_mounts(void) {
-        for (;;) {
+/* Whether there were none. */
+static bool end_mounts(void) {
+        for (bool none = true;; none = false) {
                 g_autofree char *path = last_mount();
 
                 if (!path)
-                        return;
+                        return none;
                 g_printerr("tests have left a mount on %s, which is taken away\n", path);
                 if (!unmount(path))
-                        return;
+                        return false;
         }
 }
 
@@ -166,10 +169,12 @@ static void remove_files(void) {
                 fts_close(tree);
 }
 
-void run_end(void) {
-        end_processes();
-        end_mounts();
+bool run_end(void) {
+        bool clean = end_processes();
+
+        clean = end_mounts() && clean;
         remove_files();
         g_unsetenv("TMPDIR");
         g_clear_pointer(&directory, g_free);
+        return clean;
 }

@@ -5,6 +5,7 @@
  * end it is removed with all that tests which were cut off have left there: mounts, daemons and files.
  */
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Makes the directory, which belongs to that user. */
@@ -16,5 +17,5 @@ const char *run_directory(void);
 /* A new directory in it, of this process's user; to be freed. */
 char *run_make_directory(const char *pattern);
 
-/* When no test runs any more. What was left is told on stderr. */
-void run_end(void);
+/* When no test runs any more. Whether nothing was left; what was is told on stderr. */
+bool run_end(void);

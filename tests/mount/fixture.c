@@ -421,6 +421,7 @@ int fixture_main(int argc, char **argv, const char *name, void (*add)(Suite *sui
         as_user = fixture.mode == MODE_USER && geteuid() == 0;
         run_begin(as_user ? USER : geteuid(), as_user ? GROUP : getegid());
         result = run_in_mode(name, add);
-        run_end();
+        if (!run_end() && result == EXIT_SUCCESS)
+                result = EXIT_FAILURE;
         return result;
 }
