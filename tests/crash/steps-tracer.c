@@ -210,6 +210,21 @@ static bool seize(Tracer *tracer) {
         return good;
 }
 
+/*
+ * Whether it has threads besides its first one: dead ones, where it has been killed, which we have to wait for before
+ * its parent can. One may have begun just then, and be known to nobody yet.
+ */
+static bool has_threads(pid_t server) {
+        g_autofree char *path = g_strdup_printf("/proc/%d/task", server);
+        g_autofree char *first = g_strdup_printf("%d", server);
+        g_autoptr(GDir) tasks = g_dir_open(path, 0, NULL);
+        const char *name = NULL;
+
+        while (tasks && (name = g_dir_read_name(tasks)) && g_str_equal(name, first))
+                ;
+        return name;
+}
+
 static gpointer run_client(gpointer data) {
         Client *client = data;
 
@@ -235,7 +250,7 @@ int tracer_run(pid_t server, unsigned kill_at, unsigned quiet, int (*act)(void *
         tracer.counting = true;
         thread = g_thread_new("client", run_client, &client);
         busy = g_get_monotonic_time();
-        while (tracer.threads->len > 0 || !g_atomic_int_get(&client.done)) {
+        while (tracer.threads->len > 0 || !g_atomic_int_get(&client.done) || (trace->killed && has_threads(server))) {
                 gint64 now = g_get_monotonic_time();
 
                 if (watch(&tracer, 1) || !g_atomic_int_get(&client.done))
