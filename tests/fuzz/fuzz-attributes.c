@@ -248,7 +248,7 @@ static void act(Play *play, char verb, const char *name, const char *value, size
         case 'V':
                 return descriptor_clear(&play->writer);
         case 'u':
-                target->caller = strtoul(name, NULL, 10);
+                target->caller.uid = strtoul(name, NULL, 10);
                 return;
         case 'b':
                 target->passthrough = !target->passthrough;
