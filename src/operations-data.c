@@ -62,18 +62,31 @@ void operation_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, st
         fuse_reply_buf(req, buffer, length);
 }
 
-void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
-                     struct fuse_file_info *file) {
+/*
+ * What changes contents has closed them again before the client hears of it: it may seal the region next, which a
+ * descriptor of ours that can write would stand in the way of.
+ */
+static ssize_t write_contents(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                              struct fuse_file_info *file) {
         auto_descriptor owned = -1;
         int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
         ssize_t written;
 
         if (fd < 0)
-                return reply_result(req, fd);
+                return fd;
         written = pwrite(fd, data, size, offset);
         if (written < 0)
-                return reply_result(req, -errno);
+                return -errno;
         settle_change(req, id, fd);
+        return written;
+}
+
+void operation_write(fuse_req_t req, fuse_ino_t id, const char *data, size_t size, off_t offset,
+                     struct fuse_file_info *file) {
+        ssize_t written = write_contents(req, id, data, size, offset, file);
+
+        if (written < 0)
+                return reply_result(req, written);
         fuse_reply_write(req, written);
 }
 
@@ -98,21 +111,25 @@ static int prepare_allocation(const Operations *operations, fuse_ino_t id, int f
         return mode & FALLOC_FL_KEEP_SIZE ? 0 : region_commit(fd, (uint64_t)offset + length);
 }
 
-void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
-                         struct fuse_file_info *file) {
+static int allocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length, struct fuse_file_info *file) {
         auto_descriptor owned = -1;
         int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
         int result;
 
         if (fd < 0)
-                return reply_result(req, fd);
+                return fd;
         result = prepare_allocation(operations_of(req), id, fd, mode, offset, length);
         if (result < 0)
-                return reply_result(req, result);
+                return result;
         if (fallocate(fd, mode, offset, length) < 0)
-                return reply_result(req, -errno);
+                return -errno;
         settle_change(req, id, fd);
-        fuse_reply_err(req, 0);
+        return 0;
+}
+
+void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+                         struct fuse_file_info *file) {
+        reply_result(req, allocate(req, id, mode, offset, length, file));
 }
 
 void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, struct fuse_file_info *file) {
@@ -128,8 +145,8 @@ void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, st
         fuse_reply_lseek(req, position);
 }
 
-void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
-                               fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags) {
+static ssize_t copy_contents(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
+                             fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags) {
         const Operations *operations = operations_of(req);
         auto_descriptor from_owned = -1, to_owned = -1;
         int from_fd = contents(operations, from, from_file, O_RDONLY, &from_owned);
@@ -137,12 +154,21 @@ void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offse
         ssize_t copied;
 
         if (from_fd < 0)
-                return reply_result(req, from_fd);
+                return from_fd;
         if (to_fd < 0)
-                return reply_result(req, to_fd);
+                return to_fd;
         copied = copy_file_range(from_fd, &from_offset, to_fd, &to_offset, size, flags);
         if (copied < 0)
-                return reply_result(req, -errno);
+                return -errno;
         settle_change(req, to, to_fd);
+        return copied;
+}
+
+void operation_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_offset, struct fuse_file_info *from_file,
+                               fuse_ino_t to, off_t to_offset, struct fuse_file_info *to_file, size_t size, int flags) {
+        ssize_t copied = copy_contents(req, from, from_offset, from_file, to, to_offset, to_file, size, flags);
+
+        if (copied < 0)
+                return reply_result(req, copied);
         fuse_reply_write(req, copied);
 }
