@@ -207,11 +207,16 @@ static void check_waits(pid_t process) {
         ck_assert_int_eq(waitpid(process, NULL, WNOHANG), 0);
 }
 
-static void check_waited(pid_t process, int expected) {
+static int end_of_wait(pid_t process) {
         int status;
 
         must(waitpid(process, &status, 0));
-        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == expected, "wait ended with status %#x", status);
+        ck_assert_msg(WIFEXITED(status), "wait ended with status %#x", status);
+        return WEXITSTATUS(status);
+}
+
+static void check_waited(pid_t process, int expected) {
+        ck_assert_int_eq(end_of_wait(process), expected);
 }
 
 START_TEST(wait_until_it_is_there) {
@@ -307,6 +312,7 @@ END_TEST
 /* Nothing more can come of the mount. */
 START_TEST(wait_ends_with_the_server) {
         pid_t server = fixture_server(), one, other;
+        int status;
 
         must_write(in_mount("b"), "");
         one = start_wait("a", NULL);
@@ -316,7 +322,9 @@ START_TEST(wait_ends_with_the_server) {
         /* Last, as the keeper would put another one in its place. */
         must(kill(server, SIGKILL));
         check_waited(one, 1);
-        check_waited(other, 1);
+        status = end_of_wait(other);
+        /* A user's mount is taken away then, and all that it shows with it, which may be what is seen first. */
+        ck_assert(status == 1 || (status == 0 && fixture_mode() == MODE_USER));
 }
 END_TEST
 
