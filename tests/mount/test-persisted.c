@@ -232,6 +232,7 @@ START_TEST(what_cannot_be_is_refused) {
         must_fail(set_source(in_mount("r"), file), ENOTEMPTY);
         must_read(in_mount("r"), "x");
         must(truncate(in_mount("r"), 0));
+        must_become_unused(in_mount("r"));
         must(set_source(in_mount("r"), file));
         must_fail(set_source(in_mount("r"), file), EPERM);
         must_read(in_mount("r"), "text");
