@@ -1,6 +1,6 @@
 /* regionctl create: makes a region, complete before anyone finds it. */
-#include "../size.h"
 #include "arguments.h"
+#include "base/size.h"
 #include "command.h"
 #include "draft.h"
 #include "mount.h"

@@ -6,7 +6,7 @@
  * from a file (persisted.c) has a hidden name.
  */
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 #include "setting.h"
 #include "signals.h"
 

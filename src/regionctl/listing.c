@@ -1,6 +1,6 @@
 #include "listing.h"
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 
 #include <dirent.h>
 #include <fcntl.h>

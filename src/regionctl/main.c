@@ -1,5 +1,5 @@
 /* regionctl: looks at regions and makes them, by the mount alone. */
-#include "../streams.h"
+#include "base/streams.h"
 #include "output.h"
 #include "verbs.h"
 

@@ -1,6 +1,6 @@
 #include "probe.h"
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 
 #include <errno.h>
 #include <poll.h>

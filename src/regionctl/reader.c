@@ -1,6 +1,6 @@
 #include "reader.h"
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 #include "setting.h"
 
-#include "../descriptor.h"
-#include "../size.h"
+#include "base/descriptor.h"
+#include "base/size.h"
 
 #include <regionfs/regionfs.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "snapshot.h"
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 
 /* What exists in a regionfs mount and is to be changed: held without being opened, whatever happens to its name. */
 
-#include "../descriptor.h"
+#include "base/descriptor.h"
 #include "complaint.h"
 
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 /* regionctl wait: waits for a region to come or to go. */
-#include "../descriptor.h"
 #include "arguments.h"
+#include "base/descriptor.h"
 #include "mount.h"
 #include "verbs.h"
 

@@ -1,7 +1,7 @@
 #include "holder.h"
 
-#include "crash-point.h"
 #include "fixture.h"
+#include "ledger/crash-point.h"
 
 #include <dirent.h>
 #include <signal.h>

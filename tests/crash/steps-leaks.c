@@ -1,7 +1,7 @@
 #include "steps-leaks.h"
 
 #include "fixture.h"
-#include "ledger-room.h"
+#include "ledger/ledger-room.h"
 #include "steps.h"
 
 #include <inttypes.h>

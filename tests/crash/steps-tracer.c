@@ -1,6 +1,6 @@
 #include "steps-tracer.h"
 
-#include "crash-point.h"
+#include "ledger/crash-point.h"
 
 #include <check.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* The server dies, and nobody notices. */
 #include "crash.h"
-#include "ledger.h"
+#include "ledger/ledger.h"
 
 #include <dirent.h>
 #include <regionfs/regionfs.h>

@@ -13,10 +13,10 @@
  *   m INDEX        a byte of the kept origin is changed    r         the source is found again by what is kept
  *   z TEXT         a size
  */
-#include "attributes.h"
-#include "descriptor.h"
-#include "size.h"
-#include "stored.h"
+#include "base/descriptor.h"
+#include "base/size.h"
+#include "operations/attributes.h"
+#include "pool/stored.h"
 
 #include "fuzz.h"
 

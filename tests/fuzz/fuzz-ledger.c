@@ -4,13 +4,13 @@
  *
  * The first byte of input says which pool. Then come records, each an area, where in it, and what is stored there.
  */
-#include "descriptor.h"
-#include "handles.h"
-#include "ledger-room.h"
-#include "lifetime-names.h"
-#include "requests.h"
-#include "server-descriptors.h"
-#include "server.h"
+#include "base/descriptor.h"
+#include "ledger/ledger-room.h"
+#include "operations/handles.h"
+#include "operations/requests.h"
+#include "registry/lifetime-names.h"
+#include "server/server-descriptors.h"
+#include "server/server.h"
 
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 /* The command line: one argument a line. */
-#include "options.h"
+#include "options/options.h"
 
 #include "fuzz.h"
 

@@ -1,4 +1,4 @@
-#include "access-times.h"
+#include "mount/access-times.h"
 
 #include "unit.h"
 

@@ -1,7 +1,7 @@
 /* The rules of a region, and what is different for a persisted one. */
-#include "attributes.h"
+#include "operations/attributes.h"
 
-#include "region.h"
+#include "pool/region.h"
 #include "unit.h"
 
 #include <regionfs/regionfs.h>

@@ -1,6 +1,6 @@
-#include "attributes.h"
+#include "operations/attributes.h"
 
-#include "region.h"
+#include "pool/region.h"
 #include "unit.h"
 
 #include <regionfs/regionfs.h>

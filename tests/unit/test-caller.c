@@ -1,5 +1,5 @@
 /* Who asks is a process of its own, as it is for the daemon, with the descriptors that the test has when it starts. */
-#include "caller.h"
+#include "operations/caller.h"
 
 #include "unit-process.h"
 

@@ -1,4 +1,4 @@
-#include "confinement.h"
+#include "keeper/confinement.h"
 
 #include "unit.h"
 

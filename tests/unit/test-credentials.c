@@ -1,4 +1,4 @@
-#include "credentials.h"
+#include "operations/credentials.h"
 
 #include "unit.h"
 

@@ -1,4 +1,4 @@
-#include "directory.h"
+#include "operations/directory.h"
 
 #include "unit.h"
 

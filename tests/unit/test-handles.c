@@ -1,4 +1,4 @@
-#include "handles.h"
+#include "operations/handles.h"
 
 #include "unit.h"
 

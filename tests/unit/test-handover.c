@@ -1,8 +1,8 @@
 /* What another program finds: a ledger by its descriptor, and what of its descriptors has not come with it. */
-#include "handover.h"
-#include "ledger-mend.h"
-#include "ledger.h"
-#include "registry.h"
+#include "handover/handover.h"
+#include "ledger/ledger-mend.h"
+#include "ledger/ledger.h"
+#include "registry/registry.h"
 
 #include "unit.h"
 

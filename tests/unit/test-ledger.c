@@ -1,7 +1,7 @@
 /* What is in the ledger when its server has died: changes as a whole or not at all, and all that the next one needs. */
-#include "handles.h"
-#include "ledger-room.h"
-#include "requests.h"
+#include "ledger/ledger-room.h"
+#include "operations/handles.h"
+#include "operations/requests.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* What is made of the names of a region that a dead server was about to end. */
-#include "lifetime-names.h"
+#include "registry/lifetime-names.h"
 
 #include "unit-pool.h"
 

@@ -1,6 +1,6 @@
-#include "namespaces.h"
+#include "operations/namespaces.h"
 
-#include "region.h"
+#include "pool/region.h"
 #include "unit-pool.h"
 
 #include <gio/gio.h>

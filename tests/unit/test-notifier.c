@@ -1,5 +1,5 @@
 /* What the notifier writes to the channel, for which a socket stands in here; and who may die when. */
-#include "notifier.h"
+#include "kernel/notifier.h"
 
 #include "unit.h"
 

@@ -2,7 +2,7 @@
  * The pool of an ordinary user. As root, the tests become one whom no daemon has, so that they meet no pool but their
  * own; and all but one have a runtime directory of their own, so that neither do they when they run twice at once.
  */
-#include "pool.h"
+#include "pool/pool.h"
 
 #include "unit-pool.h"
 

@@ -1,4 +1,4 @@
-#include "pool-limits.h"
+#include "pool/pool-limits.h"
 
 #include "unit-pool.h"
 

@@ -1,4 +1,4 @@
-#include "region.h"
+#include "pool/region.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* What a server finds of the nodes that a dead one has known. */
-#include "registry.h"
+#include "registry/registry.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* Backing ids that no handle uses: see registry-idle.c. */
-#include "registry.h"
+#include "registry/registry.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* Who uses a node, and who has it to themselves; what a persisted region's source does to it. */
-#include "registry.h"
+#include "registry/registry.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* What servers die of besides operations: forgets, which are not answered, and what a dead server had begun. */
-#include "requests.h"
+#include "operations/requests.h"
 
 #include "unit.h"
 

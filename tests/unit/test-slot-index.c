@@ -1,4 +1,4 @@
-#include "slot-index.h"
+#include "ledger/slot-index.h"
 
 #include "unit.h"
 

@@ -1,5 +1,5 @@
-#include "source.h"
-#include "stored.h"
+#include "pool/source.h"
+#include "pool/stored.h"
 
 #include "unit.h"
 

@@ -1,4 +1,4 @@
-#include "stored.h"
+#include "pool/stored.h"
 
 #include "unit.h"
 

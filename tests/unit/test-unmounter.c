@@ -1,4 +1,4 @@
-#include "unmounter.h"
+#include "mount/unmounter.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /* What counts as a server that hangs. The ledger is written here as servers do; the channel is an eventfd. */
-#include "requests.h"
-#include "watchdog.h"
+#include "operations/requests.h"
+#include "server/watchdog.h"
 
 #include "unit.h"
 

@@ -2,11 +2,11 @@
 
 /* A ledger that a dead server has left, for the tests of its audit. */
 
-#include "handles.h"
-#include "ledger-room.h"
-#include "requests.h"
-#include "server-descriptors.h"
-#include "server.h"
+#include "ledger/ledger-room.h"
+#include "operations/handles.h"
+#include "operations/requests.h"
+#include "server/server-descriptors.h"
+#include "server/server.h"
 
 #include "unit.h"
 

@@ -2,7 +2,7 @@
 
 /* Command lines for the tests of options, with a mountpoint of the test's own. */
 
-#include "options.h"
+#include "options/options.h"
 
 #include "unit.h"
 

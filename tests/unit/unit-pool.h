@@ -2,7 +2,7 @@
 
 /* What the tests of pools share. */
 
-#include "pool.h"
+#include "pool/pool.h"
 #include "unit.h"
 
 /* A pool of these settings; freed with pool_free(). */

@@ -6,7 +6,7 @@
  * Each test runs in a process of its own, so that it may give up its rights. A warning in the log fails it.
  */
 
-#include "descriptor.h"
+#include "base/descriptor.h"
 
 #include <check.h>
 #include <fcntl.h>
