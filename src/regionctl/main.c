@@ -1,7 +1,7 @@
 /* regionctl: looks at regions and makes them, by the mount alone. */
 #include "base/streams.h"
-#include "output.h"
-#include "verbs.h"
+#include "regionctl/verbs/verbs.h"
+#include "regionctl/words/output.h"
 
 #include <locale.h>
 

@@ -1,4 +1,4 @@
-#include "regionctl/setting.h"
+#include "regionctl/changes/setting.h"
 
 #include "unit.h"
 

@@ -1,4 +1,4 @@
-#include "regionctl/table.h"
+#include "regionctl/words/table.h"
 
 #include "unit.h"
 

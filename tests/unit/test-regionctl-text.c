@@ -1,4 +1,4 @@
-#include "regionctl/text.h"
+#include "regionctl/words/text.h"
 
 #include "unit.h"
 
