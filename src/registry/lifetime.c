@@ -36,13 +36,22 @@ typedef struct Second {
         ino_t inode; /* of file */
         uint64_t id; /* held where file is -1 */
         gint64 at;   /* monotonic, microseconds */
-        int tries;
+        unsigned looks;        /* that found it in use */
+        unsigned expectations; /* for which it was put off */
 } Second;
 
 #define SECOND_LOOK 5000 /* microseconds */
 
-/* How many may wait for it because they were found in use: where there are more, reports come all the time. */
-#define SECONDS_MAX 64
+/*
+ * A close is reported a moment before the kernel no longer counts the file as open. On a busy machine that moment lasts
+ * until its process gets the processor back: what was found in use is looked at again for two seconds, with twice the
+ * time in between as long as that is less than this one.
+ */
+#define LONGEST_BETWEEN 80000 /* microseconds */
+#define LOOKS 28
+
+/* How many may wait, each with a descriptor. Then those that were found in use most often, by views it seems, give way. */
+#define SECONDS_MAX 256
 
 /* How often a region's end is put off because somebody has just been told of it. */
 #define EXPECTATIONS 8
@@ -160,23 +169,51 @@ static Outcome take_report(const Lifetimes *lifetimes, int file, bool now) {
         return outcome;
 }
 
-/*
- * A close is reported a moment before the kernel no longer counts the file as open: what was found in use is looked at
- * once more. What is expected to be opened is so until it is not.
- */
-static void look_again(Lifetimes *lifetimes, Second *second, Outcome outcome) {
-        if (outcome == EXPECTED || (outcome == IN_USE && second->tries == 0 && lifetimes->seconds->len < SECONDS_MAX)) {
-                second->at = g_get_monotonic_time() + SECOND_LOOK;
-                second->tries++;
-                g_array_append_val(lifetimes->seconds, *second);
+static void give_up(Lifetimes *lifetimes, Second *second) {
+        descriptor_clear(&second->file);
+        registry_drop(lifetimes->registry, second->id);
+}
+
+static void make_room(Lifetimes *lifetimes) {
+        guint least = 0;
+
+        if (lifetimes->seconds->len < SECONDS_MAX)
+                return;
+        for (guint i = 1; i < lifetimes->seconds->len; i++)
+                if (g_array_index(lifetimes->seconds, Second, i).looks >
+                    g_array_index(lifetimes->seconds, Second, least).looks)
+                        least = i;
+        give_up(lifetimes, &g_array_index(lifetimes->seconds, Second, least));
+        g_array_remove_index(lifetimes->seconds, least);
+}
+
+static void look_later(Lifetimes *lifetimes, Second *second, gint64 delay) {
+        guint place = lifetimes->seconds->len;
+
+        second->at = g_get_monotonic_time() + delay;
+        while (place > 0 && g_array_index(lifetimes->seconds, Second, place - 1).at > second->at)
+                place--;
+        g_array_insert_val(lifetimes->seconds, place, *second);
+}
+
+/* What is to be looked at again, unless this was the last time. What is expected to be opened is so until it is not. */
+static void look_again(Lifetimes *lifetimes, Second *second, Outcome outcome, bool last) {
+        if (outcome == EXPECTED) {
+                second->expectations++;
+                look_later(lifetimes, second, SECOND_LOOK);
+        } else if (outcome == IN_USE && second->looks < LOOKS && !last) {
+                gint64 delay = MIN((gint64)SECOND_LOOK << second->looks, LONGEST_BETWEEN);
+
+                second->looks++;
+                make_room(lifetimes);
+                look_later(lifetimes, second, delay);
         } else {
-                descriptor_clear(&second->file);
-                registry_drop(lifetimes->registry, second->id);
+                give_up(lifetimes, second);
         }
 }
 
 static Outcome look(const Lifetimes *lifetimes, const Second *second, bool now) {
-        now |= second->tries > EXPECTATIONS;
+        now |= second->expectations > EXPECTATIONS;
         return second->file >= 0 ? take_report(lifetimes, second->file, now) :
                                    end_unused(lifetimes, second->id, -1, now);
 }
@@ -189,7 +226,7 @@ static void take_seconds(Lifetimes *lifetimes, bool all) {
                 if (!all && second.at > g_get_monotonic_time())
                         break;
                 g_array_remove_index(lifetimes->seconds, 0);
-                look_again(lifetimes, &second, look(lifetimes, &second, all));
+                look_again(lifetimes, &second, look(lifetimes, &second, all), all);
         }
 }
 
@@ -229,7 +266,7 @@ static void take_reports(Lifetimes *lifetimes, bool now) {
                         continue;
                 first.inode = st.st_ino;
                 forget_second(lifetimes, first.inode);
-                look_again(lifetimes, &first, look(lifetimes, &first, now));
+                look_again(lifetimes, &first, look(lifetimes, &first, now), false);
         }
         if (errno != EAGAIN)
                 g_warning("cannot read reports of closed regions: %s", g_strerror(errno));
@@ -260,7 +297,7 @@ static void consider(Lifetimes *lifetimes, uint64_t id, bool now) {
         if (lifetimes->reports >= 0 && !registry_source(lifetimes->registry, id))
                 watch(lifetimes, id);
         else
-                return look_again(lifetimes, &first, look(lifetimes, &first, now));
+                return look_again(lifetimes, &first, look(lifetimes, &first, now), false);
         registry_drop(lifetimes->registry, id);
 }
 

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/fanotify.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -168,6 +169,42 @@ START_TEST(a_region_without_a_name_ends_too) {
                 g_usleep(1000);
         }
         ck_assert_uint_eq(now.f_ffree, before.f_ffree);
+}
+END_TEST
+
+/* A descriptor of path whose close nobody is told of. */
+static int open_unseen(const char *path) {
+        int reports = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+        struct fanotify_event_metadata report;
+
+        must(reports);
+        must(fanotify_mark(reports, FAN_MARK_ADD, FAN_CLOSE_NOWRITE, AT_FDCWD, path));
+        must(close(must_open(path, O_RDONLY, 0)));
+        ck_assert_int_eq(read(reports, &report, sizeof(report)), sizeof(report));
+        must(close(reports));
+        return report.fd;
+}
+
+/* As where the one who closes it has lost the processor before the kernel has done with that. */
+START_TEST(a_close_may_take_its_time) {
+        static const int moments[] = { 3000, 20000, 200000 };
+        g_autofree char *pool = g_dir_make_tmp("regionfs-pool-XXXXXX", NULL);
+        g_autofree char *option = g_strdup_printf("pool=%s", pool), *path = g_build_filename(pool, "a", NULL);
+
+        fixture_unmount();
+        fixture_mount(option);
+        for (size_t i = 0; i < G_N_ELEMENTS(moments); i++) {
+                int fd = new_region("a"), unseen = open_unseen(path);
+
+                must(close(fd));
+                g_usleep(moments[i]);
+                ck_assert(access(path, F_OK) == 0);
+                must(close(unseen));
+                eventually(access(path, F_OK) < 0);
+        }
+        fixture_unmount();
+        must(rmdir(pool));
+        fixture_mount(NULL);
 }
 END_TEST
 
@@ -346,6 +383,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, all_names_go);
         tcase_add_test(tests, a_living_region_can_be_given_either);
         tcase_add_test(tests, a_region_without_a_name_ends_too);
+        add_test_if(tests, a_close_may_take_its_time, fixture_mode() == MODE_PASSTHROUGH, "is about passthrough mode");
         tcase_add_test(tests, what_has_ended_is_not_there_at_the_next_mount);
         tcase_add_test(tests, a_view_alone_can_be_given_the_rule);
         tcase_add_test(tests, an_unused_one_waits_for_its_first_user);
