@@ -8,6 +8,16 @@ bool case_is_possible(const Case *what) {
                !(what->needs & NEEDS_PASSTHROUGH && fixture_mode() != MODE_PASSTHROUGH);
 }
 
+bool case_is_next(void) {
+        const char *text = g_getenv("STEPS_PART");
+        static unsigned number;
+        unsigned part = 0, parts = 1;
+
+        if (text && (sscanf(text, "%u/%u", &part, &parts) != 2 || part >= parts))
+                g_error("STEPS_PART=%s is not allowed: it is a number below another one, such as 0/4", text);
+        return number++ % parts == part;
+}
+
 int scene_open(const char *name, int flags) {
         int fd = must_open(name, flags | O_CREAT | O_EXCL, 0640);
 

@@ -48,6 +48,9 @@ extern const Case steps_lookups[]; /* on a mount of a pool=DIR */
 /* In this run's mode. */
 bool case_is_possible(const Case *what);
 
+/* Whether the next case is one for this run: the environment may say which part of all cases that has, as "0/4". */
+bool case_is_next(void);
+
 /* 0 or -errno of a call that returns -1. */
 static inline int answer_of(int result) {
         return result < 0 ? -errno : 0;

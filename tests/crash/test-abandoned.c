@@ -254,7 +254,7 @@ static bool is_awaited(const Case *what) {
 
 static void add_possible(TCase *tests, const TTest *test, const Case *cases) {
         for (int i = 0; cases[i].name; i++)
-                if (case_is_possible(&cases[i]) && is_awaited(&cases[i]))
+                if (case_is_possible(&cases[i]) && is_awaited(&cases[i]) && case_is_next())
                         tcase_add_loop_test(tests, test, i, i + 1);
 }
 

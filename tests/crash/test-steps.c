@@ -175,23 +175,12 @@ FAMILY(ends)
 FAMILY(persisted)
 FAMILY(lookups)
 
-/* Whether the next case is one for this run: the environment may say which part of all cases that has, as "0/4". */
-static bool is_of_part(void) {
-        const char *text = g_getenv("STEPS_PART");
-        static unsigned number;
-        unsigned part = 0, parts = 1;
-
-        if (text && (sscanf(text, "%u/%u", &part, &parts) != 2 || part >= parts))
-                g_error("STEPS_PART=%s is not allowed: it is a number below another one, such as 0/4", text);
-        return number++ % parts == part;
-}
-
 /* Those that can be in this run's mode; the others are left out. */
 static void add_possible(TCase *tests, const TTest *test, const Case *cases) {
         for (int i = 0; cases[i].name; i++) {
                 if (!case_is_possible(&cases[i]))
                         leave_out(cases[i].name, "is about another mode");
-                else if (is_of_part())
+                else if (case_is_next())
                         tcase_add_loop_test(tests, test, i, i + 1);
         }
 }
