@@ -46,6 +46,11 @@ static void put_root_right(Registry *registry, PoolRef *root) {
         registry_add_root(registry, root);
 }
 
+/* It has lost its last handle, and has not been looked at since, or not to the end. */
+static bool may_have_ended(const LedgerNode *slot) {
+        return slot->state & LEDGER_NODE_RELEASED && !(slot->state & LEDGER_NODE_ENDED);
+}
+
 /* How many slots are taken up at once, more or less: so that few accesses to memory are waited for. */
 #define AHEAD 16
 
@@ -81,7 +86,8 @@ void registry_adopt(Registry *registry, PoolRef *root, GArray *unneeded) {
                         g_array_append_val(registry->doubtful, slot->id);
                 if (slot->backing_id && !slot->handles && slot->id != REGISTRY_ROOT_ID)
                         g_array_append_val(idle, slot->id);
-                if (!slot->lookups)
+                /* Whoever looks at it holds it until then. */
+                if (!slot->lookups && !may_have_ended(slot))
                         g_array_append_val(unneeded, slot->id);
         }
         if (root && !is_root(registry_slot(registry, REGISTRY_ROOT_ID), root))
@@ -101,7 +107,7 @@ static bool in_doubt(const Node *node, RegistryDoubt doubt) {
         if (doubt == REGISTRY_WAS_USED)
                 return (node->kept->handles || node_is(node, LEDGER_NODE_RELEASED)) &&
                        !node_is(node, LEDGER_NODE_ENDED) && node_policy(node).lifetime == REGION_HANDLES;
-        return node_is(node, LEDGER_NODE_RELEASED) && !node_is(node, LEDGER_NODE_ENDED);
+        return may_have_ended(node->kept);
 }
 
 GArray *registry_in_doubt(Registry *registry, RegistryDoubt doubt) {

@@ -167,6 +167,35 @@ START_TEST(what_only_a_dead_server_held_is_forgotten) {
 }
 END_TEST
 
+static unsigned in_doubt(void) {
+        g_autoptr(GArray) ids = registry_in_doubt(registry, REGISTRY_MAY_HAVE_ENDED);
+
+        return ids->len;
+}
+
+/* The kernel knows it no more, and it is to be seen whether it ends. */
+START_TEST(what_has_lost_its_last_handle_is_known_until_it_was_looked_at) {
+        const RegionPolicy policy = { .lifetime = REGION_HANDLES };
+        PoolRef ref = by_handle(1);
+        uint64_t id = lookup(ref);
+        RegistryRelease release;
+        int unused;
+
+        registry_note_policy(registry, id, &policy, true);
+        ck_assert_int_eq(registry_handle_added(registry, id, false, &unused), 0);
+        registry_handle_used(registry, id);
+        ck_assert_int_eq(registry_handle_removed(registry, id, false, &release), 0);
+        ck_assert(registry_hold(registry, id));
+        registry_forget(registry, id, 1);
+        crash();
+        ck_assert_uint_eq(in_doubt(), 1);
+        ck_assert(registry_hold(registry, id));
+        registry_drop(registry, id);
+        ck_assert(!known(id));
+        ck_assert_uint_eq(in_doubt(), 0);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("registry-adopt");
         TCase *tests = unit_case(suite, "registry-adopt");
@@ -177,5 +206,6 @@ int main(void) {
         tcase_add_test(tests, a_name_may_go_or_change_before_anyone_asks_for_it);
         tcase_add_test(tests, descriptors_have_an_owner);
         tcase_add_test(tests, what_only_a_dead_server_held_is_forgotten);
+        tcase_add_test(tests, what_has_lost_its_last_handle_is_known_until_it_was_looked_at);
         return unit_main(suite);
 }
