@@ -89,7 +89,7 @@ START_TEST(handles_go_on) {
         must(fsync(writer));
         must(fchmod(writer, 0600));
         must(posix_fallocate(writer, 0, 100) == 0 ? 0 : -1);
-        check_value(in_mount("a"), REGIONFS_ATTRIBUTE_HANDLES, "2");
+        eventually(has_value(in_mount("a"), REGIONFS_ATTRIBUTE_HANDLES, "2"));
         must(faccessat(directory, "a", R_OK, 0));
         must(fsync(directory));
         must(close(reader));
@@ -302,7 +302,7 @@ START_TEST(lifetimes_go_on) {
         must(kill(fixture_server(), SIGKILL));
         must(close(last));
         eventually(is_gone("last"));
-        check_value(fixture_mountpoint(), REGIONFS_ATTRIBUTE_REGIONS, "0");
+        eventually(has_value(fixture_mountpoint(), REGIONFS_ATTRIBUTE_REGIONS, "0"));
 }
 END_TEST
 
