@@ -8,10 +8,17 @@ _regionctl() {
                 COMPREPLY=($(compgen -W "create ls rm seal set stat status top wait --help --version" -- "$current"))
                 return
         fi
-        case $previous in
-        --lifetime | -l) [[ $verb == create ]] && words="kept handles" ;;
-        --sort | -s) [[ $verb == ls ]] && words="name logical padded resident handles age" ;;
-        --reset | -r) [[ $verb == set ]] && words="allocation lifetime" ;;
+        # Readline makes three words of --sort=KEY, and of lifetime=RULE.
+        if [[ $current == = ]]; then
+                current= previous+==
+        elif [[ $previous == = ]]; then
+                previous=${COMP_WORDS[COMP_CWORD - 2]}=
+        fi
+        case $verb,$previous in
+        create,--lifetime | create,--lifetime= | create,-l | set,lifetime=) words="kept handles" ;;
+        ls,--sort | ls,--sort= | ls,-s) words="name logical padded resident handles age" ;;
+        set,--reset | set,--reset= | set,-r) words="allocation lifetime" ;;
+        set,allocation=) words="delayed committed" ;;
         esac
         if [[ $words ]]; then
                 COMPREPLY=($(compgen -W "$words" -- "$current"))
@@ -30,10 +37,10 @@ _regionctl() {
                 COMPREPLY=($(compgen -W "$options --help" -- "$current"))
                 return
         fi
-        [[ $verb == set ]] && COMPREPLY=($(compgen -W "allocation= length= lifetime= mode= sealed=1" -- "$current"))
+        [[ $verb == set && $previous != *= ]] && COMPREPLY=($(compgen -W "allocation= length= lifetime= mode= sealed=1" -- "$current"))
         # Names of regions are paths, for which bash adds what readline knows of files.
         compopt -o default -o filenames
-        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace
 }
 
 complete -F _regionctl regionctl
