@@ -26,8 +26,8 @@ static bool refuse(GError **error, const char *name, const char *value, const ch
 
 static bool parse_size(Options *options, const char *value, GError **error) {
         static const char allowed[] =
-                "a size is a number of bytes from 1 on, with k, m, g or t behind it for powers of "
-                "1024, or a percentage of the machine's memory from 1% to 100%";
+                "a size is a number of bytes from 1 to 2^63-1, with k, m, g or t behind it for powers "
+                "of 1024, or a percentage of the machine's memory from 1% to 100%";
         guint64 percent = 0;
         uint64_t size = 0;
 

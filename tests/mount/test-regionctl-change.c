@@ -85,6 +85,7 @@ static const struct {
         { 2, "wait d/", "\"d/\" is not allowed" },
         { 2, "wait a --timeout soon", "--timeout=soon is not allowed: it takes a number of seconds" },
         { 2, "wait a --timeout -1", "number of seconds" },
+        { 2, "wait a --timeout 3155760001", "from 0 to 3155760000" },
         { 2, "wait a --timeout 1s", "number of seconds" },
         { 2, "wait /x", "not in a regionfs mount" },
         { 3, "wait no/x", "cannot find the directory of no/x" },

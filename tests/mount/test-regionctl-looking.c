@@ -153,6 +153,7 @@ START_TEST(what_may_not_be_read) {
 END_TEST
 
 START_TEST(what_is_not_there) {
+        static const char *const delays[] = { "", "x", "0", "0.09", "-1", "1s", "86401", "nan" };
         const char *outside = "regionctl: /tmp is not in a regionfs mount "
                               "(mount -t fuse.regionfs shows where there are any)\n";
 
@@ -166,6 +167,13 @@ START_TEST(what_is_not_there) {
         check_command(2, "regionctl: stat needs the NAME of a region: see regionctl stat --help\n", "stat");
         check_command(2, "regionctl: --sort takes name, logical, padded, resident, handles or age, and not x\n", "ls --sort x");
         check_command(2, "regionctl: top needs a terminal; regionctl ls -l prints the same once\n", "top");
+        for (size_t i = 0; i < G_N_ELEMENTS(delays); i++) {
+                g_autofree char *command = g_strdup_printf("top --delay=%s", delays[i]);
+                g_autofree char *sentence = g_strdup_printf(
+                        "regionctl: --delay=%s is not allowed: it takes a number of seconds from 0.1 to 86400\n", delays[i]);
+
+                check_command(2, sentence, command);
+        }
         /* What is there is listed all the same. */
         must_write(in_mount("a"), "");
         check_command(3, "a\n", "ls none a 2>/dev/null");

@@ -1,5 +1,6 @@
 #include "regionctl/changes/setting.h"
 
+#include "base/size.h"
 #include "unit.h"
 
 #include <regionfs/regionfs.h>
@@ -69,9 +70,9 @@ static const struct {
         { "allocation", "Delayed", "delayed or committed" },
         { "lifetime", "handle", "kept or handles" },
         { "lifetime", "delayed", "kept or handles" },
-        { "length", "", "a number of bytes, with k, m, g or t behind it for powers of 1024" },
-        { "length", "-1", "a number of bytes, with k, m, g or t behind it for powers of 1024" },
-        { "length", "9223372036854775808", "a number of bytes, with k, m, g or t behind it for powers of 1024" },
+        { "length", "", "a number of bytes from 0 to 2^63-1, with k, m, g or t behind it for powers of 1024" },
+        { "length", "-1", SIZE_ALLOWED },
+        { "length", "9223372036854775808", SIZE_ALLOWED },
         { "mode", "", "octal permissions from 0 to 7777" },
         { "mode", "8", "octal permissions from 0 to 7777" },
         { "mode", "648", "octal permissions from 0 to 7777" },

@@ -49,6 +49,11 @@ static Status check_contents(const Given *given) {
         if (!given->sealed_from && !given->from_file && !given->size)
                 return complain(STATUS_USAGE, "create needs --size, --sealed-from or --from-file: see regionctl create "
                                               "--help");
+        if (given->sealed_from && !*given->sealed_from)
+                return complain(STATUS_USAGE, "--sealed-from= is not allowed: it takes the path of a file, or - for "
+                                              "standard input");
+        if (given->from_file && !*given->from_file)
+                return complain(STATUS_USAGE, "--from-file= is not allowed: it takes the path of a regular file");
         return STATUS_DONE;
 }
 

@@ -120,10 +120,23 @@ static Status run(const char *path, double delay) {
         return status;
 }
 
+static Status take_delay(double *delay, const char *text) {
+        char *end;
+
+        if (!text)
+                return STATUS_DONE;
+        *delay = g_ascii_strtod(text, &end);
+        if (!g_ascii_isdigit(*text) || *end || !(*delay >= DELAY_MIN && *delay <= DELAY_MAX))
+                return complain(STATUS_USAGE, "--delay=%s is not allowed: it takes a number of seconds from %g to %d",
+                                text, DELAY_MIN, DELAY_MAX);
+        return STATUS_DONE;
+}
+
 int verb_top(char **arguments) {
+        g_autofree char *given = NULL;
         double delay = 1;
         const GOptionEntry options[] = {
-                { "delay", 'd', 0, G_OPTION_ARG_DOUBLE, &delay, "How long to wait before it is read again", "SECONDS" },
+                { "delay", 'd', 0, G_OPTION_ARG_STRING, &given, "How long to wait before it is read again", "SECONDS" },
                 { NULL },
         };
         Status status = arguments_parse(arguments, options, &usage);
@@ -132,8 +145,9 @@ int verb_top(char **arguments) {
                 return status;
         if (arguments[1] && arguments[2])
                 return complain(STATUS_USAGE, "top shows one DIR: see regionctl top --help");
-        if (!(delay >= DELAY_MIN && delay <= DELAY_MAX))
-                return complain(STATUS_USAGE, "--delay takes seconds from %g to %d", DELAY_MIN, DELAY_MAX);
+        status = take_delay(&delay, given);
+        if (status != STATUS_DONE)
+                return status;
         if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
                 return complain(STATUS_USAGE, "top needs a terminal; regionctl ls -l prints the same once");
         return run(arguments[1] ? arguments[1] : ".", delay);

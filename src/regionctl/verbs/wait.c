@@ -15,6 +15,9 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
+/* Seconds: a century is as good as for ever, and can be reckoned with. */
+#define TIMEOUT_MAX 3155760000.0
+
 static const Usage usage = {
         .arguments = "NAME",
         .summary = "Waits until there is a region of this name, or, with --gone, until there is none.",
@@ -215,10 +218,10 @@ static Status take_timeout(Wait *wait, const char *timeout) {
         if (!timeout)
                 return STATUS_DONE;
         seconds = g_ascii_strtod(timeout, &end);
-        /* A century is as good as for ever, and can be reckoned with. */
-        if (!g_ascii_isdigit(*timeout) || *end || !(seconds <= 3155760000.0))
-                return complain(STATUS_USAGE, "--timeout=%s is not allowed: it takes a number of seconds, such as 2.5",
-                                timeout);
+        if (!g_ascii_isdigit(*timeout) || *end || !(seconds <= TIMEOUT_MAX))
+                return complain(STATUS_USAGE,
+                                "--timeout=%s is not allowed: it takes a number of seconds from 0 to %.0f, such as 2.5",
+                                timeout, TIMEOUT_MAX);
         wait->until = g_get_monotonic_time() + (gint64)(seconds * G_USEC_PER_SEC);
         return STATUS_DONE;
 }
