@@ -139,13 +139,18 @@ static bool mount_as_root(Channel *channel, const GPtrArray *options, bool under
 
 /* Runs fusermount3, quietly: what it says on stderr is given out (the caller's to free). Whether it did its work. */
 static bool run_helper(char **arguments, char **environment, char **said) {
+        g_autofree char *helper = g_find_program_in_path(HELPER);
         g_autoptr(GError) error = NULL;
         int status;
 
+        if (!helper) {
+                *said = g_strdup("there is no " HELPER " in PATH that can be run: the package fuse3 has it");
+                return false;
+        }
         if (!g_spawn_sync(NULL, arguments, environment,
                           G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_LEAVE_DESCRIPTORS_OPEN, NULL, NULL,
                           NULL, said, &status, &error)) {
-                *said = g_strdup_printf("%s (the package fuse3 has it)", error->message);
+                *said = g_strdup_printf("cannot run " HELPER ": %s", error->message);
                 return false;
         }
         g_strchomp(*said);

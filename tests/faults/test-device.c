@@ -32,9 +32,10 @@ START_TEST(a_user_is_told_of_the_device_and_of_the_helper) {
         must(chown(fixture_mountpoint(), 65534, 65534));
         check_says(EMPTY_DEV "mknod -m 600 /dev/fuse c 10 229", as, "failed to open /dev/fuse: Permission denied");
         check_says(EMPTY_DEV, as, "fuse device not found");
-        check_says("mount --bind /dev/null $(readlink -f $(command -v fusermount3))", as, "(the package fuse3 has it)");
+        check_says("mount --bind /dev/null $(readlink -f $(command -v fusermount3))", as,
+                   "there is no fusermount3 in PATH that can be run: the package fuse3 has it");
         check_says("PATH=/nowhere", "/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups",
-                   "(the package fuse3 has it)");
+                   "there is no fusermount3 in PATH that can be run: the package fuse3 has it");
 }
 END_TEST
 
