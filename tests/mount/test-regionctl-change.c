@@ -142,6 +142,17 @@ START_TEST(rm_removes_what_it_can) {
 }
 END_TEST
 
+START_TEST(rm_says_who_may) {
+        if (fixture_mode() == MODE_USER)
+                return;
+        /* By a copy, as the original may be out of that user's reach. */
+        expect(6, "cannot remove a: Operation not permitted (where the directory is sticky,",
+               "echo >a; $ctl seal a; cp \"$ctl\" ../ctl; chmod 755 ..\n"
+               "setpriv --reuid 65534 --regid 65534 --clear-groups ../ctl rm a; status=$?; rm ../ctl; exit $status");
+        expect(0, NULL, "$ctl rm a");
+}
+END_TEST
+
 START_TEST(names_may_begin_with_a_dash) {
         expect(0, NULL, "echo >./-a; echo >b; $ctl set mode=600 b -- -a; $ctl set -- -a mode=640; $ctl wait -- -a\n"
                         "$ctl seal -- b -a && $ctl rm b -- -a");
@@ -343,6 +354,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, every_verb_has_help);
         tcase_add_test(tests, seal_waits_a_moment_only);
         tcase_add_test(tests, rm_removes_what_it_can);
+        tcase_add_test(tests, rm_says_who_may);
         tcase_add_test(tests, names_may_begin_with_a_dash);
         tcase_add_test(tests, persisted_regions_cannot_be_sealed);
         tcase_add_test(tests, output_that_fails_is_told);

@@ -36,6 +36,11 @@ static Status remove_region(const char *path, void *data) {
                 return STATUS_DONE;
         if (errno == EISDIR)
                 return complain(STATUS_FAILED, "cannot remove %s: it is a directory (rmdir removes those)", path);
+        if (errno == EPERM)
+                return complain(STATUS_NOT_ALLOWED,
+                                "cannot remove %s: %s (where the directory is sticky, the owner of the region or of the "
+                                "directory, and root, alone may do so)",
+                                path, g_strerror(errno));
         return complain_errno(errno, "remove", path);
 }
 
