@@ -105,6 +105,26 @@ static void append_options(GPtrArray *arguments, char **given) {
         }
 }
 
+/* With those that another run of the daemon, but not remounting, takes up. To be freed; empty: none. */
+static char *find_differences(const Options *made, const Options *now) {
+        const struct {
+                const char *name;
+                bool differs;
+        } of_run[] = {
+                { "unlisted", made->unlisted != now->unlisted },
+                { "attr_timeout", made->attr_timeout != now->attr_timeout },
+                { "max_threads", made->max_threads != now->max_threads },
+                { "watchdog", made->watchdog != now->watchdog },
+        };
+        g_autofree char *of_mount = options_find_differences(made, now);
+        GString *names = g_string_new(of_mount);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(of_run); i++)
+                if (of_run[i].differs)
+                        g_string_append_printf(names, "%s%s", names->len ? ", " : "", of_run[i].name);
+        return g_string_free(names, FALSE);
+}
+
 /*
  * What is given now is compared as if it had been said when the daemon was started: it may well be the same, as in
  * fstab(5).
@@ -126,8 +146,8 @@ static void say_what_stays(const char *mountpoint, char **given, bool limits) {
                 made.pool.size_percent = now.pool.size_percent;
                 made.pool.nr_regions = now.pool.nr_regions;
         }
-        names = options_find_differences(&made, &now);
-        if (names)
+        names = find_differences(&made, &now);
+        if (*names)
                 g_printerr("regionfs: these options stay as they were when the mount was made, until it is made anew: %s\n",
                            names);
 }
@@ -207,9 +227,25 @@ static bool change(const char *mountpoint, unsigned long wanted, const RemountLi
         return false;
 }
 
+/*
+ * Of a mount that is made, and what is to stay. mount(8) says all flags that are to be, of exec and the like by leaving
+ * out their opposites, and always ro or rw; who says neither means one change.
+ */
+static unsigned long flags_before(const Options *options) {
+        unsigned long made = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+        struct statvfs fs;
+
+        for (guint i = 0; i < options->mount->len; i++) {
+                const char *option = g_ptr_array_index(options->mount, i);
+
+                if (g_str_equal(option, "ro") || g_str_equal(option, "rw"))
+                        return made;
+        }
+        return statvfs(options->mountpoint, &fs) == 0 ? made | flags_of(&fs) : made;
+}
+
 bool remount(const Options *options, char **arguments, GError **error) {
-        /* As of a mount that is made. */
-        unsigned long wanted = MS_REMOUNT | MS_NOSUID | MS_NODEV;
+        unsigned long wanted = flags_before(options);
         RemountLimits present = { 0 }, limits = { 0 };
         bool limited;
 

@@ -81,8 +81,17 @@ START_TEST(flags_of_the_mount_can_be_changed) {
         must_remount("rw,noexec");
         must_write(in_mount("a"), "after");
         ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_NOSUID | ST_NODEV), ST_NOEXEC | ST_NOSUID | ST_NODEV);
+        must_remount("noatime");
+        ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_NOATIME | ST_RDONLY), ST_NOEXEC | ST_NOATIME);
         must_remount("exec,suid,dev");
-        ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_NOSUID | ST_NODEV), ST_NOSUID | ST_NODEV);
+        ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_NOSUID | ST_NODEV | ST_NOATIME), ST_NOSUID | ST_NODEV | ST_NOATIME);
+        must_remount("ro");
+        must_remount("exec");
+        ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_RDONLY), ST_RDONLY);
+        /* As mount(8) says that it is to be neither noexec nor noatime. */
+        must_remount("rw,noexec");
+        must_remount("rw,relatime");
+        ck_assert_uint_eq(flags() & (ST_NOEXEC | ST_NOATIME | ST_RDONLY), 0);
         ck_assert_uint_eq(number_of(fixture_mountpoint(), REGIONFS_ATTRIBUTE_SERVER_PID), server);
         must_read(in_mount("a"), "after");
 }
@@ -102,6 +111,9 @@ START_TEST(what_stays_as_it_was_is_told) {
         ck_assert_int_eq(remount("huge=never,ro,lifetime=handles", &said), 0);
         ck_assert_msg(strstr(said, "stay as they were") && strstr(said, "huge, lifetime"), "%s", said);
         ck_assert_uint_ne(flags() & ST_RDONLY, 0);
+        g_clear_pointer(&said, g_free);
+        ck_assert_int_eq(remount("ro,unlisted,attr_timeout=7,max_threads=3,watchdog=77", &said), 0);
+        ck_assert_msg(strstr(said, ": unlisted, attr_timeout, max_threads, watchdog\n"), "%s", said);
         /* Not what it was made with. */
         must_remount(fixture_mode() == MODE_CACHED ? "rw,passthrough=off" : "rw,passthrough=auto");
 }
