@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -18,6 +19,13 @@
 
 /* How long one who tells waits until there is room for it, in seconds. */
 #define PATIENCE_TO_TELL 5
+
+/* How many directories may be locked while names in others are told of. */
+#define TELLERS_MOST 256
+#define TELLER_STACK (256 * 1024)
+
+/* How long is waited for a directory's lock at first, in microseconds; less where others are waited for already. */
+#define PATIENCE_FOR_LOCK 50000
 
 struct Notifier {
         int ours, theirs; /* owned: ends of a socket that keeps messages apart */
@@ -92,7 +100,115 @@ static void close_others(int one, int other) {
         close_range(high + 1, ~0U, 0);
 }
 
+/* Passes on what concerns one directory at a time. */
+typedef struct Teller {
+        struct Tellers *all;
+        GQueue *messages; /* owned; empty: it has nothing to do */
+} Teller;
+
+typedef struct Tellers {
+        int channel;
+        GMutex lock;        /* protects what follows */
+        GCond changed;
+        GPtrArray *tellers; /* of Teller; they are there until the process ends */
+} Tellers;
+
+static void *tell(void *data) {
+        Teller *teller = data;
+        Tellers *all = teller->all;
+
+        g_mutex_lock(&all->lock);
+        while (true) {
+                Message *message = g_queue_peek_head(teller->messages);
+
+                if (!message) {
+                        g_cond_wait(&all->changed, &all->lock);
+                        continue;
+                }
+                g_mutex_unlock(&all->lock);
+                pass_on(all->channel, message);
+                g_mutex_lock(&all->lock);
+                g_free(g_queue_pop_head(teller->messages));
+                g_cond_broadcast(&all->changed);
+        }
+        return NULL;
+}
+
+/* One that tells of the directory already, else one that has nothing to do. NULL: there is none, nor is to be. */
+static Teller *find_teller(Tellers *all, uint64_t parent) {
+        Teller *idle = NULL;
+
+        for (guint i = 0; i < all->tellers->len; i++) {
+                Teller *teller = g_ptr_array_index(all->tellers, i);
+                const Message *first = g_queue_peek_head(teller->messages);
+
+                if (first && first->gone.parent == parent)
+                        return teller;
+                if (!first)
+                        idle = teller;
+        }
+        return idle;
+}
+
+static Teller *add_teller(Tellers *all) {
+        Teller *teller;
+        pthread_t thread;
+        pthread_attr_t small;
+
+        if (all->tellers->len >= TELLERS_MOST)
+                return NULL;
+        teller = g_new0(Teller, 1);
+        teller->all = all;
+        teller->messages = g_queue_new();
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, TELLER_STACK);
+        if (pthread_create(&thread, &small, tell, teller) == 0) {
+                pthread_detach(thread);
+                g_ptr_array_add(all->tellers, teller);
+        } else {
+                g_queue_free(teller->messages);
+                g_clear_pointer(&teller, g_free);
+        }
+        pthread_attr_destroy(&small);
+        return teller;
+}
+
+/*
+ * Has the message passed on. Waits until that is done, so that it stays in the socket until then, but not for long:
+ * whoever keeps one directory locked does not keep names in others from going. A teller that waits has all that
+ * concerns its directory; what it has is lost with this process.
+ */
+static void pass_on_in_time(Tellers *all, const Message *message) {
+        gint64 until;
+        Teller *teller;
+        bool busy;
+
+        g_mutex_lock(&all->lock);
+        while (!(teller = find_teller(all, message->gone.parent)) && !(teller = add_teller(all)))
+                g_cond_wait(&all->changed, &all->lock);
+        busy = !g_queue_is_empty(teller->messages);
+        g_queue_push_tail(teller->messages, g_memdup2(message, sizeof(*message)));
+        g_cond_broadcast(&all->changed);
+        until = g_get_monotonic_time() + PATIENCE_FOR_LOCK / MAX(all->tellers->len, 1);
+        while (!busy && !g_queue_is_empty(teller->messages) && g_cond_wait_until(&all->changed, &all->lock, until))
+                ;
+        g_mutex_unlock(&all->lock);
+}
+
+/* What is left when it is asked for the end; who asks does not wait for good. */
+static void wait_for_tellers(Tellers *all) {
+        g_mutex_lock(&all->lock);
+        for (guint i = 0; i < all->tellers->len; i++) {
+                const Teller *teller = g_ptr_array_index(all->tellers, i);
+
+                while (!g_queue_is_empty(teller->messages))
+                        g_cond_wait(&all->changed, &all->lock);
+        }
+        g_mutex_unlock(&all->lock);
+}
+
 void notifier_run(Notifier *notifier, int channel) {
+        Tellers tellers = { .channel = channel, .tellers = g_ptr_array_new() };
         Message message;
         ssize_t size;
 
@@ -105,9 +221,10 @@ void notifier_run(Notifier *notifier, int channel) {
                 if (size < 0)
                         return;
                 if (size > 1)
-                        pass_on(channel, &message);
+                        pass_on_in_time(&tellers, &message);
                 recv(notifier->theirs, &message, sizeof(message), 0);
                 if (size == 1) {
+                        wait_for_tellers(&tellers);
                         send(notifier->theirs, "", 1, MSG_NOSIGNAL);
                         return;
                 }
