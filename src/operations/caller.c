@@ -128,8 +128,8 @@ static bool may_be_sealed(int file) {
 }
 
 /*
- * Whether the file system may ask others, us among them, before it answers: to be found out without asking it, by what
- * the caller's mounts say of its device. One that is mounted nowhere is not known.
+ * Whether the file system may ask others, us among them, before it answers, or wait for a process (proc): to be found
+ * out without asking it, by what the caller's mounts say of its device. One that is mounted nowhere is not known.
  */
 bool caller_file_is_served(const Caller *caller, dev_t device) {
         g_autofree char *path = g_strdup_printf("/proc/%d/mountinfo", caller->thread);
@@ -143,7 +143,8 @@ bool caller_file_is_served(const Caller *caller, dev_t device) {
 
                 if (type && sscanf(*line, "%*u %*u %u:%u", &major_number, &minor_number) == 2 &&
                     makedev(major_number, minor_number) == device)
-                        return g_str_has_prefix(type, " - fuse") || g_str_has_prefix(type, " - overlay ");
+                        return g_str_has_prefix(type, " - fuse") || g_str_has_prefix(type, " - overlay ") ||
+                               g_str_has_prefix(type, " - proc ");
         }
         return true;
 }
