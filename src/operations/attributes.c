@@ -2,6 +2,7 @@
 
 #include "base/descriptor.h"
 #include "mount/access-times.h"
+#include "operations/contents.h"
 #include "pool/pool-limits.h"
 #include "pool/region.h"
 
@@ -73,7 +74,7 @@ static int set_logical_length(const Query *query, const char *value) {
         contents = open_contents(query->target);
         if (contents < 0)
                 return contents;
-        result = region_set_length(contents, query->target->fd, length);
+        result = contents_set_length(query->target->errands, contents, query->target->fd, length);
         /* The kernel's word for a length beyond what the file system takes is EINVAL or EFBIG, by file system. */
         if (result == -EINVAL)
                 result = -EFBIG;
@@ -131,6 +132,27 @@ static bool has_views_alone(const AttributeTarget *target) {
         return file >= 0 && region_in_use(file) == 1;
 }
 
+/* What takes long, or waits for others, is done before anybody waits for the rule. */
+static int commit_contents(const AttributeTarget *target) {
+        auto_descriptor contents = open_contents(target);
+
+        return contents < 0 ? contents : contents_commit(target->errands, contents, 0);
+}
+
+/* Whether that still holds; if not it is done again, but for what others may have busy. */
+static int check_commitment(const AttributeTarget *target) {
+        auto_descriptor contents = open_contents(target);
+        struct stat st;
+
+        if (contents < 0)
+                return contents;
+        if (fstatat(contents, "", &st, AT_EMPTY_PATH) < 0)
+                return -errno;
+        if (!region_lacks_memory(&st))
+                return 0;
+        return target->errands ? -EBUSY : region_commit(contents, 0);
+}
+
 static int write_rule(const Query *query, const Rule *rule) {
         const AttributeTarget *target = query->target;
         RegionPolicy policy;
@@ -154,9 +176,7 @@ static int write_rule(const Query *query, const Rule *rule) {
                 policy.sealed = true;
         }
         if (rule->allocation == REGION_COMMITTED && S_ISREG(query->st.st_mode)) {
-                auto_descriptor contents = open_contents(target);
-
-                result = contents < 0 ? contents : region_commit(contents, 0);
+                result = check_commitment(target);
                 if (result < 0)
                         return result;
         }
@@ -184,6 +204,11 @@ static int set_rule(const Query *query, const Rule *rule) {
 
         if (target->caller.uid != 0 && target->caller.uid != query->st.st_uid)
                 return -EPERM;
+        if (rule->allocation == REGION_COMMITTED && S_ISREG(query->st.st_mode)) {
+                result = commit_contents(target);
+                if (result < 0)
+                        return result;
+        }
         result = registry_exclude(target->registry, target->id,
                                   rule->sealed == 1 ? REGISTRY_WITHOUT_WRITERS : REGISTRY_ANY);
         if (result < 0)

@@ -7,6 +7,7 @@
  * Calls return -errno as getxattr(2) and setxattr(2) do.
  */
 
+#include "kernel/errand.h"
 #include "operations/caller.h"
 #include "registry/lifetime.h"
 #include "registry/registry.h"
@@ -20,6 +21,7 @@ typedef struct AttributeTarget {
         int fd;          /* open on the node, O_PATH included */
         const Source *source; /* of a persisted region, or NULL */
         Lifetimes *lifetimes; /* who ends regions; NULL: nobody does */
+        Errands *errands; /* who changes the contents of a persisted region; NULL: it is done here */
         Caller caller;   /* who asks */
         bool passthrough;
         bool own_pool;   /* with a mount of its own */

@@ -1,7 +1,7 @@
 /* Operations on what stat(2) and statfs(2) show. */
 #include "operations/operations-common.h"
 
-#include "pool/region.h"
+#include "operations/contents.h"
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -99,8 +99,8 @@ static int set_length(fuse_req_t req, fuse_ino_t id, int fd, off_t length, const
                 contents = owned = source_open(source, O_WRONLY);
         if (contents < 0)
                 return contents;
-        result = region_set_length(contents, fd, length);
-        return result == 0 ? operations_drop_setid(req, contents) : result;
+        result = contents_set_length(operations_errands(operations, id), contents, fd, length);
+        return result == 0 ? operations_drop_setid(req, id, contents) : result;
 }
 
 /* The times of a persisted region are those of its file: to be set as utimensat(2) lets the caller set that file's. */
@@ -113,7 +113,7 @@ static int open_times(fuse_req_t req, const Source *source, int which) {
         return source_open(source, O_PATH);
 }
 
-static int set_times(int fd, const struct stat *wanted, int which) {
+static int set_times(Errands *errands, int fd, const struct stat *wanted, int which) {
         struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_nsec = UTIME_OMIT } };
 
         if (which & FUSE_SET_ATTR_ATIME_NOW)
@@ -124,7 +124,7 @@ static int set_times(int fd, const struct stat *wanted, int which) {
                 times[1].tv_nsec = UTIME_NOW;
         else if (which & FUSE_SET_ATTR_MTIME)
                 times[1] = wanted->st_mtim;
-        return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
+        return contents_set_times(errands, fd, times);
 }
 
 static int set_attributes(fuse_req_t req, fuse_ino_t id, int fd, const struct stat *wanted, int which,
@@ -146,7 +146,9 @@ static int set_attributes(fuse_req_t req, fuse_ino_t id, int fd, const struct st
                 return result;
         if (source)
                 timed = open_times(req, source, which);
-        return source && timed < 0 ? timed : set_times(source ? timed : fd, wanted, which);
+        if (source && timed < 0)
+                return timed;
+        return set_times(operations_errands(operations_of(req), id), source ? timed : fd, wanted, which);
 }
 
 void operation_setattr(fuse_req_t req, fuse_ino_t id, struct stat *wanted, int which, struct fuse_file_info *file) {

@@ -41,6 +41,9 @@ int operations_reach_node(const Operations *operations, fuse_ino_t id, int *owne
  */
 int operations_open_contents(const Operations *operations, fuse_ino_t id, int flags);
 
+/* Who makes changes of the region's contents: NULL where clients have no way to them but the mount. */
+Errands *operations_errands(const Operations *operations, fuse_ino_t id);
+
 /* How long the kernel may believe that a name is there or missing, in seconds; and how long the attributes. */
 double operations_name_timeout(const Operations *operations);
 double operations_attribute_timeout(const Operations *operations, const struct stat *st);
@@ -107,8 +110,8 @@ void operations_resume(fuse_req_t req);
 /* Whether the client's change of contents takes the set-id bits off, which the daemon has to see to. */
 bool operations_drops_setid(fuse_req_t req);
 
-/* Does so, after it has changed what fd is open on. 0 or -errno. */
-int operations_drop_setid(fuse_req_t req, int fd);
+/* Does so, after it has changed the region's contents, which fd is open on. 0 or -errno. */
+int operations_drop_setid(fuse_req_t req, fuse_ino_t id, int fd);
 
 /* Whether the client is in that group. */
 bool operations_in_group(fuse_req_t req, gid_t group);

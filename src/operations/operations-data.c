@@ -1,7 +1,7 @@
 /* Operations on contents. With passthrough, reads and writes never come here. */
 #include "operations/operations-common.h"
 
-#include "pool/region.h"
+#include "operations/contents.h"
 
 #include <sys/stat.h>
 
@@ -19,7 +19,7 @@ static int contents(const Operations *operations, fuse_ino_t id, const struct fu
 
 /* After the client has changed the contents of fd by a request. */
 static void settle_change(fuse_req_t req, fuse_ino_t id, int fd) {
-        int result = operations_drop_setid(req, fd);
+        int result = operations_drop_setid(req, id, fd);
         struct stat st;
 
         if (result < 0)
@@ -70,14 +70,21 @@ static ssize_t write_contents(fuse_req_t req, fuse_ino_t id, const char *data, s
                               struct fuse_file_info *file) {
         auto_descriptor owned = -1;
         int fd = contents(operations_of(req), id, file, O_WRONLY, &owned);
+        Errands *errands;
         ssize_t written;
 
         if (fd < 0)
                 return fd;
+        errands = operations_errands(operations_of(req), id);
+        /* Too frequent for a process of its own. */
+        if (errands && !errands_begin(errands))
+                return -EBUSY;
         written = pwrite(fd, data, size, offset);
-        if (written < 0)
-                return -errno;
-        settle_change(req, id, fd);
+        written = written < 0 ? -errno : written;
+        if (errands)
+                errands_end(errands);
+        if (written >= 0)
+                settle_change(req, id, fd);
         return written;
 }
 
@@ -108,7 +115,9 @@ static int prepare_allocation(const Operations *operations, fuse_ino_t id, int f
                 return 0;
         if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_UNSHARE_RANGE))
                 return -EOPNOTSUPP;
-        return mode & FALLOC_FL_KEEP_SIZE ? 0 : region_commit(fd, (uint64_t)offset + length);
+        if (mode & FALLOC_FL_KEEP_SIZE)
+                return 0;
+        return contents_commit(operations_errands(operations, id), fd, (uint64_t)offset + length);
 }
 
 static int allocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length, struct fuse_file_info *file) {
@@ -121,10 +130,10 @@ static int allocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t
         result = prepare_allocation(operations_of(req), id, fd, mode, offset, length);
         if (result < 0)
                 return result;
-        if (fallocate(fd, mode, offset, length) < 0)
-                return -errno;
-        settle_change(req, id, fd);
-        return 0;
+        result = contents_allocate(operations_errands(operations_of(req), id), fd, mode, offset, length);
+        if (result == 0)
+                settle_change(req, id, fd);
+        return result;
 }
 
 void operation_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
@@ -139,9 +148,9 @@ void operation_lseek(fuse_req_t req, fuse_ino_t id, off_t offset, int whence, st
 
         if (fd < 0)
                 return reply_result(req, fd);
-        position = lseek(fd, offset, whence);
+        position = contents_seek(operations_errands(operations_of(req), id), fd, offset, whence);
         if (position < 0)
-                return reply_result(req, -errno);
+                return reply_result(req, position);
         fuse_reply_lseek(req, position);
 }
 
@@ -157,10 +166,9 @@ static ssize_t copy_contents(fuse_req_t req, fuse_ino_t from, off_t from_offset,
                 return from_fd;
         if (to_fd < 0)
                 return to_fd;
-        copied = copy_file_range(from_fd, &from_offset, to_fd, &to_offset, size, flags);
-        if (copied < 0)
-                return -errno;
-        settle_change(req, to, to_fd);
+        copied = contents_copy(operations_errands(operations, to), from_fd, from_offset, to_fd, to_offset, size, flags);
+        if (copied >= 0)
+                settle_change(req, to, to_fd);
         return copied;
 }
 

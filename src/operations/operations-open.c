@@ -144,7 +144,7 @@ static int obey_policy(const Operations *operations, fuse_ino_t id, int fd, cons
 
         if (result < 0)
                 return result;
-        return policy.sealed && (writes(file) || (file->flags & O_TRUNC)) ? -EPERM : 0;
+        return policy.sealed && writes(file) ? -EPERM : 0;
 }
 
 /*
@@ -323,31 +323,21 @@ void operation_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fu
                 reply_result(req, result);
 }
 
-/* O_TRUNC, of a region that the handle was just made for. */
-static int cut(fuse_req_t req, int node, int contents) {
-        int result = region_set_length(contents, node, 0);
-
-        return result == 0 ? operations_drop_setid(req, contents) : result;
-}
-
 /*
  * What opening changes. node and contents are as of attach(), or -1 where the handle has taken them over, or needs
  * neither.
  */
-static int settle_open(fuse_req_t req, fuse_ino_t id, int node, int contents, const struct fuse_file_info *file) {
-        const Operations *operations = operations_of(req);
+static void settle_open(const Operations *operations, fuse_ino_t id, int node, int contents,
+                        const struct fuse_file_info *file) {
         struct stat st;
 
         if (file->fh)
                 handles_file(operations->handles, file->fh, &contents);
         if (node < 0 && !file->fh)
-                return 0;
-        if (file->flags & O_TRUNC)
-                return cut(req, node >= 0 ? node : contents, contents);
+                return;
         if (registry_policy(operations->registry, id).allocation == REGION_COMMITTED &&
             fstatat(contents, "", &st, AT_EMPTY_PATH) == 0)
                 operations_fill_gap(operations, id, contents, &st);
-        return 0;
 }
 
 /*
@@ -357,9 +347,8 @@ static bool open_known(const Operations *operations, fuse_ino_t id, int backing_
                        int *result) {
         RegionPolicy policy;
 
-        if (!operations->passthrough || !backing_id || (file->flags & O_TRUNC) ||
-            registry_source(operations->registry, id) || !registry_knows_policy(operations->registry, id, &policy) ||
-            policy.allocation == REGION_COMMITTED)
+        if (!operations->passthrough || !backing_id || registry_source(operations->registry, id) ||
+            !registry_knows_policy(operations->registry, id, &policy) || policy.allocation == REGION_COMMITTED)
                 return false;
         *result = policy.sealed && writes(file) ? -EPERM : 0;
         if (*result < 0) {
@@ -385,7 +374,7 @@ static int open_counted(const Operations *operations, fuse_ino_t id, int backing
                 result = *node;
         else if (source && *of_source < 0)
                 result = *of_source;
-        else if (source && (writes(file) || (file->flags & O_TRUNC)) && !source_is_writable(source))
+        else if (source && writes(file) && !source_is_writable(source))
                 result = -EACCES;
         if (result < 0) {
                 detach(operations, id, file);
@@ -422,11 +411,7 @@ void operation_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *file) 
                 result = open_counted(operations, id, backing_id, &node, &of_source, file);
         if (result < 0)
                 return reply_result(req, result);
-        result = settle_open(req, id, node, of_source >= 0 ? of_source : node, file);
-        if (result < 0) {
-                reply_result(req, result);
-                return detach(operations, id, file);
-        }
+        settle_open(operations, id, node, of_source >= 0 ? of_source : node, file);
         opened = g_memdup2(&(Opened){ req, id, *file, NULL }, sizeof(*opened));
         /*
          * Appending goes by the length that the kernel knows, and others may have appended to a persisted region's

@@ -3,6 +3,7 @@
 
 #include "kernel/backing.h"
 #include "operations/caller.h"
+#include "operations/contents.h"
 #include "pool/region.h"
 
 #include <regionfs/regionfs.h>
@@ -44,6 +45,9 @@ static int take_file(fuse_req_t req, int number, Source **source) {
 
         if (fd < 0)
                 return fd;
+        result = descriptor_may_be_kept(fd, DESCRIPTOR_OF_HANDLE);
+        if (result < 0)
+                return result;
         if (device == operations->device)
                 return -EINVAL;
         /* Before it is opened: a file system that hands on what it is asked may ask us, who are busy here. */
@@ -58,43 +62,55 @@ static int take_file(fuse_req_t req, int number, Source **source) {
         return result == -EWOULDBLOCK ? -EBUSY : result;
 }
 
-static int commit(const Source *source) {
+static int commit(const Operations *operations, const Source *source) {
         auto_descriptor file = source_open(source, O_WRONLY);
 
-        return file < 0 ? file : region_commit(file, 0);
+        return file < 0 ? file : contents_commit(operations->errands, file, 0);
 }
 
-/* While nobody opens the region. */
-static int set_source(fuse_req_t req, fuse_ino_t id, int fd, int number) {
-        g_autoptr(Source) source = NULL;
-        RegionPolicy policy;
+/* Whether the region, which fd is open on, may become a persisted one; and its rules. */
+static int check(fuse_req_t req, fuse_ino_t id, int fd, RegionPolicy *policy) {
         struct stat st;
-        int result = region_read_policy(fd, &policy);
+        int result = region_read_policy(fd, policy);
 
         if (result == 0 && fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
                 result = -errno;
-        if (result == 0 && (policy.sealed || registry_source(operations_of(req)->registry, id)))
+        if (result == 0 && (policy->sealed || registry_source(operations_of(req)->registry, id)))
                 result = -EPERM;
         /* What has no name never loses its last one, which is when a source is given up. */
         if (result == 0 && st.st_nlink == 0)
                 result = -ENOENT;
         if (result == 0 && st.st_size > 0)
                 result = -ENOTEMPTY;
+        return result;
+}
+
+static bool lacks_memory(const Source *source) {
+        struct stat st;
+
+        return fstatat(source_descriptor(source), "", &st, AT_EMPTY_PATH) == 0 && region_lacks_memory(&st);
+}
+
+/* While nobody opens the region: nothing of this waits for others. source is taken over as far as it is kept. */
+static int set_source(fuse_req_t req, fuse_ino_t id, int fd, Source **source) {
+        RegionPolicy policy;
+        int result = check(req, id, fd, &policy);
+
+        if (result == 0 && policy.allocation == REGION_COMMITTED && lacks_memory(*source))
+                result = -EBUSY;
         if (result == 0)
-                result = take_file(req, number, &source);
-        if (result == 0 && policy.allocation == REGION_COMMITTED)
-                result = commit(source);
-        if (result == 0)
-                result = source_keep(source, fd);
+                result = source_keep(*source, fd);
         if (result < 0)
                 return result;
-        registry_set_source(operations_of(req)->registry, id, g_steal_pointer(&source));
+        registry_set_source(operations_of(req)->registry, id, g_steal_pointer(source));
         return 1;
 }
 
 int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *value, size_t size) {
         Registry *registry = operations_of(req)->registry;
         uid_t uid = fuse_req_ctx(req)->uid;
+        g_autoptr(Source) source = NULL;
+        RegionPolicy policy;
         struct stat st;
         int number, result = parse_descriptor(value, size, &number);
 
@@ -106,11 +122,17 @@ int operations_set_source(fuse_req_t req, fuse_ino_t id, int fd, const char *val
                 return -EINVAL;
         if (uid != 0 && uid != st.st_uid)
                 return -EPERM;
-        result = registry_exclude(registry, id, REGISTRY_WITHOUT_HANDLES);
+        result = check(req, id, fd, &policy);
+        if (result == 0)
+                result = take_file(req, number, &source);
+        if (result == 0 && policy.allocation == REGION_COMMITTED)
+                result = commit(operations_of(req), source);
+        if (result == 0)
+                result = registry_exclude(registry, id, REGISTRY_WITHOUT_HANDLES);
         if (result < 0)
                 return result;
         operations_lose_backing(operations_of(req), id);
-        result = set_source(req, id, fd, number);
+        result = set_source(req, id, fd, &source);
         registry_include(registry, id, false);
         return result;
 }

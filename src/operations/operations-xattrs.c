@@ -23,6 +23,7 @@ static AttributeTarget target_of(fuse_req_t req, fuse_ino_t id, int fd) {
                 .fd = fd,
                 .source = registry_source(operations->registry, id),
                 .lifetimes = operations->lifetimes,
+                .errands = operations_errands(operations, id),
                 .caller = { .thread = client->pid, .uid = client->uid, .gid = client->gid },
                 .passthrough = operations->passthrough,
                 .own_pool = operations->pool->kind == POOL_TMPFS,
@@ -147,7 +148,7 @@ static void reply_done(void *data) {
 static void reply_new_length(fuse_req_t req, fuse_ino_t id, int fd) {
         const Operations *operations = operations_of(req);
         auto_descriptor contents = operations_open_contents(operations, id, O_PATH);
-        int result = contents >= 0 ? operations_drop_setid(req, contents) : 0;
+        int result = contents >= 0 ? operations_drop_setid(req, id, contents) : 0;
         Changed changed = { req, NULL };
         struct stat st = { 0 };
 

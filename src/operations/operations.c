@@ -1,5 +1,6 @@
 #include "operations/operations-common.h"
 
+#include "operations/contents.h"
 #include "pool/region.h"
 
 /*
@@ -17,6 +18,19 @@
  * it is extended attributes and directories that have to fit.
  */
 #define RINGS_MAX_WRITE (128 * 1024)
+
+/*
+ * How many requests over io_uring may wait for others at once, and how long: milliseconds. All that come from the same
+ * processor wait with them.
+ */
+#define RINGS_ERRANDS 4
+#define RINGS_PATIENCE 200
+
+/*
+ * Requests that no client waits for, such as writing back a page, of all clients together: the kernel holds others back.
+ * More than errands there may be.
+ */
+#define MAX_BACKGROUND 1024
 
 /* Descriptors with lower numbers are kept where that makes requests cheaper. */
 #define KEPT_BELOW 128
@@ -43,6 +57,10 @@ int operations_open_contents(const Operations *operations, fuse_ino_t id, int fl
         const Source *source = registry_source(operations->registry, id);
 
         return source ? source_open(source, flags) : operations_open_node(operations, id, flags);
+}
+
+Errands *operations_errands(const Operations *operations, fuse_ino_t id) {
+        return registry_source(operations->registry, id) ? operations->errands : NULL;
 }
 
 double operations_name_timeout(const Operations *operations) {
@@ -174,7 +192,8 @@ bool operations_fill_gap(const Operations *operations, fuse_ino_t id, int fd, co
         if (policy.allocation != REGION_COMMITTED || !region_lacks_memory(st) ||
             (source && !source_is_writable(source)))
                 return false;
-        return region_commit(fd, 0) == 0;
+        /* Who asks for attributes, or opens, does not have the region locked: someone else may. */
+        return (source || !region_is_memory(fd) ? contents_fill(operations->errands, fd) : region_fill(fd)) == 0;
 }
 
 int operations_stat(const Operations *operations, fuse_ino_t id, int fd, struct stat *st) {
@@ -222,7 +241,7 @@ bool operations_in_group(fuse_req_t req, gid_t group) {
         return false;
 }
 
-int operations_drop_setid(fuse_req_t req, int fd) {
+int operations_drop_setid(fuse_req_t req, fuse_ino_t id, int fd) {
         struct stat st;
 
         if (!operations_drops_setid(req))
@@ -231,7 +250,8 @@ int operations_drop_setid(fuse_req_t req, int fd) {
                 return -errno;
         if (!(st.st_mode & (S_ISUID | S_ISGID)))
                 return 0;
-        return region_drop_setid(fd, !operations_in_group(req, st.st_gid));
+        return contents_drop_setid(operations_errands(operations_of(req), id), fd,
+                                   !operations_in_group(req, st.st_gid));
 }
 
 void operations_prepare_thread(Operations *operations) {
@@ -255,10 +275,12 @@ void operations_prepare_thread(Operations *operations) {
  */
 static void settle_rings(Operations *operations, struct fuse_conn_info *connection) {
         operations->rings = operations->rings && operations->passthrough && connection->capable_ext & CAP_OVER_IO_URING;
-        if (operations->rings)
+        if (operations->rings) {
                 connection->max_write = RINGS_MAX_WRITE;
-        else
+                errands_restrict(operations->errands, RINGS_ERRANDS, RINGS_PATIENCE);
+        } else {
                 fuse_unset_feature_flag(connection, CAP_OVER_IO_URING);
+        }
 }
 
 static void operation_init(void *userdata, struct fuse_conn_info *connection) {
@@ -268,11 +290,15 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
                 FUSE_CAP_HANDLE_KILLPRIV_V2, /* else each write asks for security.capability first */
                 FUSE_CAP_PARALLEL_DIROPS,
                 FUSE_CAP_CACHE_SYMLINKS,
-                FUSE_CAP_ATOMIC_O_TRUNC,
                 FUSE_CAP_NO_EXPORT_SUPPORT,  /* node ids do not outlive the daemon, so no file handles of the mount */
         };
         Operations *operations = userdata;
 
+        /*
+         * Not to be cut by the open itself. The kernel does not keep the region locked then, so that with passthrough we
+         * could wait for a client that is held up in the middle of a write.
+         */
+        fuse_unset_feature_flag(connection, FUSE_CAP_ATOMIC_O_TRUNC);
         for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
                 fuse_set_feature_flag(connection, wanted[i]);
 
@@ -292,6 +318,7 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
         /* No operation waits for another client: there is nothing to interrupt. */
         connection->no_interrupt = 1;
         connection->max_write = 1024 * 1024;
+        connection->max_background = MAX_BACKGROUND;
 
         if (operations->passthrough) {
                 operations->passthrough = fuse_set_feature_flag(connection, FUSE_CAP_PASSTHROUGH);

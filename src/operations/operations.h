@@ -5,6 +5,7 @@
  * exactly once, with the errno of whatever refused.
  */
 
+#include "kernel/errand.h"
 #include "operations/credentials.h"
 #include "operations/handles.h"
 #include "operations/namespaces.h"
@@ -29,6 +30,7 @@ typedef struct Operations {
         Lifetimes *lifetimes;
         const Namespaces *namespaces; /* NULL: none */
         Refresher *refresher;
+        Errands *errands; /* changes of what clients have other ways to */
         struct fuse_session *session;
         dev_t device;     /* of the mount, once it is made */
         double attr_timeout; /* of regions, in seconds: a write through a view changes times and blocks unseen */

@@ -4,9 +4,19 @@
 #include "pool/stored.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <regionfs/regionfs.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* as of Linux 5.14 */
+#endif
+
+/* Bytes that are mapped at a time. */
+#define FILLED_AT_ONCE (UINT64_C(1) << 30)
 
 uint64_t region_page_size(void) {
         return sysconf(_SC_PAGESIZE);
@@ -135,6 +145,41 @@ int region_commit(int fd, uint64_t end) {
         if (fstat(file, &st) < 0)
                 return -errno;
         return reserve(file, region_padded_length(MAX((uint64_t)st.st_size, end)));
+}
+
+bool region_is_memory(int fd) {
+        struct statfs fs;
+
+        return fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+}
+
+/* Touched as by a client's view, which takes no lock that a write holds; contents stay as they are. */
+static int touch(int file, uint64_t offset, uint64_t length) {
+        void *view = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, file, offset);
+        int result = 0;
+
+        if (view == MAP_FAILED)
+                return -errno;
+        if (madvise(view, length, MADV_POPULATE_WRITE) < 0)
+                result = errno == EFAULT ? -ENOSPC : -errno;
+        munmap(view, length);
+        return result;
+}
+
+int region_fill(int fd) {
+        auto_descriptor file = reopen(fd, O_RDWR);
+        uint64_t end;
+        struct stat st;
+        int result = 0;
+
+        if (file < 0)
+                return file;
+        if (fstat(file, &st) < 0)
+                return -errno;
+        end = region_padded_length(st.st_size);
+        for (uint64_t offset = 0; offset < end && result == 0; offset += FILLED_AT_ONCE)
+                result = touch(file, offset, MIN(end - offset, FILLED_AT_ONCE));
+        return result;
 }
 
 bool region_lacks_memory(const struct stat *st) {

@@ -59,6 +59,15 @@ int region_set_length(int fd, int rules, off_t length);
  */
 int region_commit(int fd, uint64_t end);
 
+/* Whether the region is in memory (a tmpfs). */
+bool region_is_memory(int fd);
+
+/*
+ * As region_commit() for one that is, up to its end, but does not wait for who is writing to it. What it has got stays
+ * where there is no room for the rest (-ENOSPC).
+ */
+int region_fill(int fd);
+
 /* Whether a region whose stat(2) says st holds less memory than its padded length. */
 bool region_lacks_memory(const struct stat *st);
 

@@ -50,6 +50,10 @@ struct Workers {
         bool stopping;
 };
 
+unsigned workers_most(unsigned wanted) {
+        return wanted ? wanted : WORKERS_MOST;
+}
+
 static bool start_worker(Workers *workers);
 
 /*
@@ -198,7 +202,7 @@ Workers *workers_new(const Operations *operations, Ledger *ledger, Requests *req
         workers->session = operations->session;
         workers->ledger = ledger;
         workers->requests = requests;
-        workers->most = most ? most : WORKERS_MOST;
+        workers->most = workers_most(most);
         workers->in_hand = count_in_hand(ledger);
         workers->first = MIN(MAX(WORKERS_FIRST, workers->in_hand), workers->most);
         g_mutex_init(&workers->lock);

@@ -7,6 +7,9 @@
 
 typedef struct Workers Workers;
 
+/* How many there may be, where so many are wanted (0: the default). */
+unsigned workers_most(unsigned wanted);
+
 /*
  * Starts some; most: how many there may be, 0 for the default. operations, whose session is answered, ledger and
  * requests are borrowed.

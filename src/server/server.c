@@ -21,6 +21,9 @@
 /* How often is asked whether what dead servers had in hand is settled. */
 #define SETTLING_MS 50
 
+/* How long the only thread waits for others, in milliseconds. */
+#define SINGLE_PATIENCE 1000
+
 /* Of how many regions that are not open the kernel keeps the file. */
 #define BACKINGS_KEPT 64
 
@@ -192,10 +195,14 @@ static Server *server_new(const ServerPlace *place, GError **error) {
                 .attr_timeout = place->options->attr_timeout,
                 .unlisted = place->options->unlisted,
                 .device = place->channel->device,
+                .errands = errands_new(MAX(workers_most(place->options->max_threads) / 2, 1)),
                 .passthrough = place->options->passthrough != PASSTHROUGH_OFF &&
                                credentials_privileged(server->credentials),
                 .rings = place->options->io_uring && server_rings_known() && !ledger_header(place->ledger)->ringless,
         };
+        /* Where nobody else answers. */
+        if (workers_most(place->options->max_threads) < 2)
+                errands_restrict(server->operations.errands, 1, SINGLE_PATIENCE);
         if (pthread_key_create(&server->operations.prepared, NULL) != 0)
                 g_error("cannot tell threads apart");
         g_mutex_init(&server->operations.gate);
@@ -315,6 +322,7 @@ static void server_free(Server *server) {
                 refresher_stop(server->refresher);
         if (ledger_header(server->place->ledger)->ending)
                 notifier_end(server->place->notifier);
+        errands_stop(server->operations.errands);
         workers_free(server->workers);
         if (server->operations.rings && server->session)
                 server_rings_stop(server->session);
@@ -327,6 +335,7 @@ static void server_free(Server *server) {
                 fuse_session_destroy(server->session);
         if (ledger_header(server->place->ledger)->ending)
                 channel_close(server->place->channel);
+        errands_free(server->operations.errands);
         requests_free(server->requests);
         registry_free(server->registry);
         handles_free(server->handles);
