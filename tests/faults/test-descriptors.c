@@ -173,6 +173,35 @@ START_TEST(many_directories_leave_descriptors) {
 }
 END_TEST
 
+START_TEST(persisted_regions_leave_descriptors) {
+        g_autofree char *path = NULL;
+        int file, held, count = 0, result = 0;
+        char name[16];
+
+        mount_limited(LIMIT);
+        path = g_build_filename(fixture_directory(), "file", NULL);
+        must_write(in_mount("known"), "known");
+        held = must_open(in_mount("held"), O_RDWR | O_CREAT, 0600);
+        file = must_open(path, O_RDWR | O_CREAT, 0600);
+        for (; count < LIMIT && result == 0; count++) {
+                g_autofree char *number = g_strdup_printf("%d", file);
+
+                g_snprintf(name, sizeof(name), "p%d", count);
+                must(mknod(in_mount(name), S_IFREG | 0600, 0));
+                result = setxattr(in_mount(name), REGIONFS_ATTRIBUTE_SOURCE, number, strlen(number), 0);
+        }
+        ck_assert_int_eq(result, -1);
+        ck_assert_int_eq(errno, EMFILE);
+        ck_assert_int_gt(count, LIMIT / 4);
+        check_others_go_on(held);
+        must(unlink(in_mount("p0")));
+        must(close(file));
+        must(close(held));
+        must(unlink(path));
+        fixture_unmount();
+}
+END_TEST
+
 static void add(Suite *suite) {
         TCase *tests = tcase_create("descriptors");
 
@@ -188,6 +217,7 @@ static void add(Suite *suite) {
                           "needs file handles, without which each directory takes one");
         else
                 tcase_add_test(tests, many_directories_leave_descriptors);
+        tcase_add_test(tests, persisted_regions_leave_descriptors);
         suite_add_tcase(suite, tests);
 }
 
