@@ -24,7 +24,7 @@ void errands_free(Errands *errands);
 /* Who waits is told that it is in vain: for the end. */
 void errands_stop(Errands *errands);
 
-/* At most so many, and each is waited for so long, in milliseconds (-1, as at first: as long as it takes). Before any. */
+/* At most so many, and each is waited for so long, in milliseconds (-1, as at first: for good). Before any. */
 void errands_restrict(Errands *errands, unsigned most, int patience);
 
 /*

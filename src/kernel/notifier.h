@@ -7,8 +7,8 @@
  * holds the lock may be waiting for an answer of the server: so the thread that tells must not belong to it. A server
  * that is killed would not die before the lock is free, and the lock not be free before the next server answers.
  *
- * The lock may be held for as long as a client likes. So each directory is told of by a thread of its own, if that takes
- * longer than a moment, and names in others go meanwhile. What such a thread has is lost when the notifier is killed.
+ * The lock may be held for as long as a client likes. So each directory is told of by a thread of its own, if that
+ * takes longer than a moment, and names in others go meanwhile. What such a thread has is lost when the notifier is killed.
  *
  * What is told goes through a socket. It stays there when a server dies, and when the notifier is killed: the keeper
  * starts another. The notifier has a table of descriptors to itself, with nothing in it but its end of the socket and

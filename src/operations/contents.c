@@ -22,7 +22,9 @@ typedef struct Change {
 static int64_t run(Errands *errands, int patience, ErrandCall call, Change *change) {
         const int needed[] = { change->fd, change->other };
 
-        return errands ? errands_run(errands, patience, call, change, needed, change->other >= 0 ? 2 : 1) : call(change);
+        if (!errands)
+                return call(change);
+        return errands_run(errands, patience, call, change, needed, change->other >= 0 ? 2 : 1);
 }
 
 static int64_t set_length(void *data) {
@@ -93,8 +95,8 @@ int64_t contents_seek(Errands *errands, int fd, off_t offset, int whence) {
 
 static int64_t copy(void *data) {
         Change *change = data;
-        ssize_t copied = copy_file_range(change->other, &change->other_offset, change->fd, &change->offset, change->size,
-                                         change->flags);
+        ssize_t copied = copy_file_range(change->other, &change->other_offset, change->fd, &change->offset,
+                                         change->size, change->flags);
 
         return copied < 0 ? -errno : copied;
 }

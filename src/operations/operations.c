@@ -27,8 +27,8 @@
 #define RINGS_PATIENCE 200
 
 /*
- * Requests that no client waits for, such as writing back a page, of all clients together: the kernel holds others back.
- * More than errands there may be.
+ * Requests that no client waits for, such as writing back a page, of all clients together: the kernel holds others
+ * back. More than errands there may be.
  */
 #define MAX_BACKGROUND 1024
 
@@ -295,8 +295,8 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
         Operations *operations = userdata;
 
         /*
-         * Not to be cut by the open itself. The kernel does not keep the region locked then, so that with passthrough we
-         * could wait for a client that is held up in the middle of a write.
+         * Not to be cut by the open itself. The kernel does not keep the region locked then, so that with passthrough
+         * we could wait for a client that is held up in the middle of a write.
          */
         fuse_unset_feature_flag(connection, FUSE_CAP_ATOMIC_O_TRUNC);
         for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
