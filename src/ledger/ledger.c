@@ -14,7 +14,7 @@ G_STATIC_ASSERT(LEDGER_NAME_SIZE / sizeof(uint64_t) < LEDGER_NOTES / 2);
  * left for the next program's notifier; and whenever something else is settled with the kernel by its first request
  * (operations_table's init), which the next program repeats for itself alone. Sizes need not be thought of.
  */
-#define FORMAT 1
+#define FORMAT 2
 
 uint64_t ledger_format(void) {
         static const uint64_t parts[] = {
