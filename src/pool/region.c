@@ -177,6 +177,9 @@ int region_fill(int fd) {
         if (fstat(file, &st) < 0)
                 return -errno;
         end = region_padded_length(st.st_size);
+        /* What a failing fill has taken is not given back, so what is known to be too much is not tried. */
+        if (end > (uint64_t)st.st_blocks * 512 && !has_room(file, end - (uint64_t)st.st_blocks * 512))
+                return -ENOSPC;
         for (uint64_t offset = 0; offset < end && result == 0; offset += FILLED_AT_ONCE)
                 result = touch(file, offset, MIN(end - offset, FILLED_AT_ONCE));
         return result;

@@ -113,6 +113,12 @@ START_TEST(no_room_is_said_at_once_and_changes_nothing) {
         ck_assert_uint_eq(free_blocks(), before);
         must_fail(set(in_mount("a"), REGIONFS_ATTRIBUTE_LOGICAL_LENGTH, "268435456"), ENOSPC);
         ck_assert_uint_eq(free_blocks(), before);
+        /* Nor is a gap filled as far as there is room, if there is not enough. */
+        ck_assert_int_eq(pwrite(fd, "x", 1, 256 * MIB), 1);
+        must(stat(in_mount("a"), &st));
+        ck_assert_uint_ge(free_blocks() + 4 * MIB / 4096, before);
+        must(ftruncate(fd, MIB));
+        ck_assert_uint_eq(free_blocks(), before);
         must_fail(fallocate(fd, 0, 0, 256 * MIB), ENOSPC);
         ck_assert_uint_eq(free_blocks(), before);
         must(fstat(fd, &st));
