@@ -38,6 +38,7 @@ START_TEST(a_directory_pool_is_there_again) {
         must(chown(in_mount("d/r"), owner, -1));
         must(setxattr(in_mount("d/r"), "user.note", "mine", 4, 0));
         must_write(in_mount("scratch"), "x");
+        must_become_unused(in_mount("scratch"));
         must(setxattr(in_mount("scratch"), REGIONFS_ATTRIBUTE_LIFETIME, "handles", 7, 0));
         file = must_open(path, O_RDWR, 0);
         make_persisted(in_mount("d/p"), file);
