@@ -8,21 +8,33 @@
 /* Descriptors that a call may need. */
 #define NEEDED_MAX 4
 
+/* How long one waits until there is a place, in microseconds. */
+#define PATIENCE_FOR_PLACE 200000
+
 struct Errands {
-        gint places;   /* for so many more; atomic */
         int patience;
         gint stopping; /* atomic */
 
-        GMutex lock;   /* protects what follows */
-        GArray *left;  /* pid_t: not waited for any more, each with its place */
+        GMutex lock;      /* protects what follows */
+        GCond changed;    /* there is a place */
+        unsigned places;  /* for so many more */
+        unsigned waiters; /* for a place: so many more may */
+        GArray *left;     /* pid_t: not waited for any more, each with its place */
 };
+
+/* Half as many may wait for a place as there are. */
+static void settle(Errands *errands, unsigned most) {
+        errands->places = most;
+        errands->waiters = most / 2;
+}
 
 Errands *errands_new(unsigned most) {
         Errands *errands = g_new0(Errands, 1);
 
-        errands->places = most;
+        settle(errands, most);
         errands->patience = -1;
         g_mutex_init(&errands->lock);
+        g_cond_init(&errands->changed);
         errands->left = g_array_new(FALSE, FALSE, sizeof(pid_t));
         return errands;
 }
@@ -31,6 +43,7 @@ void errands_free(Errands *errands) {
         if (!errands)
                 return;
         g_array_unref(errands->left);
+        g_cond_clear(&errands->changed);
         g_mutex_clear(&errands->lock);
         g_free(errands);
 }
@@ -40,32 +53,44 @@ void errands_stop(Errands *errands) {
 }
 
 void errands_restrict(Errands *errands, unsigned most, int patience) {
-        errands->places = most;
+        settle(errands, most);
         errands->patience = patience;
 }
 
-/* Places of those that have come to their end meanwhile. */
+/* Places of those that have come to their end meanwhile; the lock is held. */
 static void look_after(Errands *errands) {
-        g_mutex_lock(&errands->lock);
         for (guint i = errands->left->len; i-- > 0;) {
                 if (waitpid(g_array_index(errands->left, pid_t, i), NULL, WNOHANG) == 0)
                         continue;
                 g_array_remove_index_fast(errands->left, i);
-                g_atomic_int_inc(&errands->places);
+                errands->places++;
         }
-        g_mutex_unlock(&errands->lock);
 }
 
-bool errands_begin(Errands *errands) {
+/* Most end soon: what is only many at once does not fail. */
+static bool take_place(Errands *errands) {
+        gint64 until = g_get_monotonic_time() + PATIENCE_FOR_PLACE;
+        bool taken;
+
+        g_mutex_lock(&errands->lock);
         look_after(errands);
-        if (g_atomic_int_add(&errands->places, -1) > 0)
-                return true;
-        g_atomic_int_inc(&errands->places);
-        return false;
+        if (errands->places == 0 && errands->waiters > 0) {
+                errands->waiters--;
+                while (errands->places == 0 && g_cond_wait_until(&errands->changed, &errands->lock, until))
+                        ;
+                errands->waiters++;
+        }
+        taken = errands->places > 0;
+        errands->places -= taken;
+        g_mutex_unlock(&errands->lock);
+        return taken;
 }
 
-void errands_end(Errands *errands) {
-        g_atomic_int_inc(&errands->places);
+static void give_place(Errands *errands) {
+        g_mutex_lock(&errands->lock);
+        errands->places++;
+        g_cond_signal(&errands->changed);
+        g_mutex_unlock(&errands->lock);
 }
 
 /* All but these and what stderr and its like are. Sorts them. */
@@ -123,11 +148,11 @@ int64_t errands_run(Errands *errands, int patience, ErrandCall call, void *data,
         pid_t process;
 
         g_return_val_if_fail(count <= NEEDED_MAX, -EINVAL);
-        if (!errands_begin(errands))
+        if (!take_place(errands))
                 return -EBUSY;
         if (pipe2(ends, O_CLOEXEC) < 0) {
                 result = -errno;
-                errands_end(errands);
+                give_place(errands);
                 return result;
         }
         answer = ends[0];
@@ -137,7 +162,7 @@ int64_t errands_run(Errands *errands, int patience, ErrandCall call, void *data,
                 carry_out(call, data, needed, count, theirs);
         if (process < 0) {
                 result = -errno;
-                errands_end(errands);
+                give_place(errands);
                 return result;
         }
         descriptor_clear(&theirs);
@@ -148,6 +173,6 @@ int64_t errands_run(Errands *errands, int patience, ErrandCall call, void *data,
         if (read(answer, &result, sizeof(result)) != sizeof(result))
                 result = -EIO;
         waitpid(process, NULL, 0);
-        errands_end(errands);
+        give_place(errands);
         return result;
 }

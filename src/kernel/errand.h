@@ -35,13 +35,9 @@ typedef int64_t (*ErrandCall)(void *data);
 
 /*
  * Calls in a process that has the descriptors alone which call needs (count of them; what is negative counts for none).
- * What it has returned; -EBUSY where too many wait already, or nothing came of it in patience milliseconds (-1: as
+ * What it has returned; -EBUSY where too many wait already and none of them ends soon, or nothing came of it in patience milliseconds (-1: as
  * set): then it may be carried out later.
  */
 int64_t errands_run(Errands *errands, int patience, ErrandCall call, void *data, const int *needed, size_t count);
-
-/* For what is too frequent for a process: counts as one that waits. False where too many do already. */
-bool errands_begin(Errands *errands);
-void errands_end(Errands *errands);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Errands, errands_free)

@@ -26,12 +26,6 @@
 #define RINGS_ERRANDS 4
 #define RINGS_PATIENCE 200
 
-/*
- * Requests that no client waits for, such as writing back a page, of all clients together: the kernel holds others
- * back. More than errands there may be.
- */
-#define MAX_BACKGROUND 1024
-
 /* Descriptors with lower numbers are kept where that makes requests cheaper. */
 #define KEPT_BELOW 128
 
@@ -318,7 +312,6 @@ static void operation_init(void *userdata, struct fuse_conn_info *connection) {
         /* No operation waits for another client: there is nothing to interrupt. */
         connection->no_interrupt = 1;
         connection->max_write = 1024 * 1024;
-        connection->max_background = MAX_BACKGROUND;
 
         if (operations->passthrough) {
                 operations->passthrough = fuse_set_feature_flag(connection, FUSE_CAP_PASSTHROUGH);

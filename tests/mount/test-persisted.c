@@ -176,6 +176,38 @@ START_TEST(names_are_a_regions) {
 }
 END_TEST
 
+/* However few threads there are for the pages that the kernel writes back at once. */
+START_TEST(all_of_a_view_reaches_the_file) {
+        const size_t size = 64 << 20, step = 4096;
+        g_autofree char *path = NULL;
+        size_t lost = 0;
+        char *view, *found;
+        int file, fd;
+
+        fixture_unmount();
+        fixture_mount("max_threads=2");
+        path = beside("file");
+        file = must_open(path, O_RDWR | O_CREAT, 0600);
+        must(ftruncate(file, size));
+        make_persisted(in_mount("r"), file);
+        fd = must_open(in_mount("r"), O_RDWR, 0);
+        view = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        ck_assert_ptr_ne(view, MAP_FAILED);
+        memset(view, 'x', size);
+        must(msync(view, size, MS_SYNC));
+        must(munmap(view, size));
+        must(close(fd));
+        found = mmap(NULL, size, PROT_READ, MAP_SHARED, file, 0);
+        ck_assert_ptr_ne(found, MAP_FAILED);
+        for (size_t at = 0; at < size; at += step)
+                lost += found[at] != 'x';
+        ck_assert_uint_eq(lost, 0);
+        must(munmap(found, size));
+        must(close(file));
+        must(unlink(path));
+}
+END_TEST
+
 START_TEST(what_cannot_be_is_refused) {
         g_autofree char *path = beside("file");
         int file, handle, other;
@@ -362,6 +394,7 @@ static void add(Suite *suite) {
         tcase_add_test(tests, synchronizing_reaches_the_disk);
         tcase_add_test(tests, ends_with_its_last_handle);
         tcase_add_test(tests, names_are_a_regions);
+        add_test_if(tests, all_of_a_view_reaches_the_file, fixture_mode() != MODE_PASSTHROUGH, "is about cached mode");
         tcase_add_test(tests, what_cannot_be_is_refused);
         tcase_add_test(tests, a_committed_one_has_its_room_on_the_disk);
         tcase_add_test(tests, openers_have_the_file_or_are_before_it);

@@ -49,7 +49,6 @@ START_TEST(the_result_is_the_calls) {
         ck_assert_int_eq(run(-1, die, NULL, -1), -EIO);
         /* Nobody is left, and all places are free. */
         ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
-        ck_assert(errands_begin(errands) && errands_begin(errands));
 }
 END_TEST
 
@@ -88,12 +87,31 @@ START_TEST(who_waits_too_long_keeps_a_place_until_the_end) {
         ck_assert_int_eq(run(-1, wait_for, &ends[0], ends[0]), -EBUSY);
         /* All places are taken: it is not begun. */
         ck_assert_int_eq(run(-1, add_one, &number, -1), -EBUSY);
-        ck_assert(!errands_begin(errands));
         close(ends[1]);
         for (int tries = 0; tries < UNIT_TIMEOUT * 100 && run(-1, add_one, &number, -1) != 1; tries++)
                 g_usleep(10000);
         ck_assert_int_eq(run(-1, add_one, &number, -1), 1);
         close(ends[0]);
+}
+END_TEST
+
+static int64_t rest(void *data) {
+        return usleep(10000);
+}
+
+static void *run_rest(void *data) {
+        return GINT_TO_POINTER(run(-1, rest, NULL, -1));
+}
+
+/* One more than there are places. */
+START_TEST(many_at_once_do_not_fail) {
+        GThread *others[2];
+
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                others[i] = g_thread_new("other", run_rest, NULL);
+        ck_assert_int_eq(run(-1, rest, NULL, -1), 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                ck_assert_int_eq(GPOINTER_TO_INT(g_thread_join(others[i])), 0);
 }
 END_TEST
 
@@ -133,6 +151,7 @@ int main(void) {
         tcase_add_test(tcase, the_result_is_the_calls);
         tcase_add_test(tcase, what_is_not_needed_is_closed);
         tcase_add_test(tcase, who_waits_too_long_keeps_a_place_until_the_end);
+        tcase_add_test(tcase, many_at_once_do_not_fail);
         tcase_add_test(tcase, the_end_is_not_kept_waiting);
         return unit_main(suite);
 }
