@@ -13,14 +13,8 @@
 
 static int64_t count_descriptors(pid_t server) {
         g_autofree char *path = g_strdup_printf("/proc/%d/fd", server);
-        GDir *directory = g_dir_open(path, 0, NULL);
-        int64_t count = 0;
 
-        ck_assert_ptr_nonnull(directory);
-        while (g_dir_read_name(directory))
-                count++;
-        g_dir_close(directory);
-        return count;
+        return count_entries(path);
 }
 
 /* Slots in the ledger that hold one, in the memory of the server. */

@@ -242,6 +242,17 @@ void must_become_unused(const char *path) {
         }
 }
 
+guint count_entries(const char *path) {
+        GDir *directory = g_dir_open(path, 0, NULL);
+        guint count = 0;
+
+        ck_assert_ptr_nonnull(directory);
+        while (g_dir_read_name(directory))
+                count++;
+        g_dir_close(directory);
+        return count;
+}
+
 void must_read(const char *path, const char *text) {
         g_autofree char *found = NULL;
         gsize length;

@@ -88,6 +88,9 @@ void must_read(const char *path, const char *text);
 /* Waits until the daemon has heard that the region's last handle was closed, or fails the test. */
 void must_become_unused(const char *path);
 
+/* What a directory has, . and .. not among it. */
+guint count_entries(const char *path);
+
 /* The value of an extended attribute as text, to be freed; fails the test if it has none. */
 char *must_get(const char *path, const char *name);
 

@@ -112,17 +112,6 @@ START_TEST(random_holders_keep_it_to_the_last) {
 }
 END_TEST
 
-static guint count_entries(const char *path) {
-        GDir *directory = g_dir_open(path, 0, NULL);
-        guint count = 0;
-
-        ck_assert_ptr_nonnull(directory);
-        while (g_dir_read_name(directory))
-                count++;
-        g_dir_close(directory);
-        return count;
-}
-
 START_TEST(many_leftover_views_cost_a_mark_each) {
         /* Without passthrough each keeps a handle, and so a descriptor: fewer than a daemon may have as a rule. */
         const int regions = fixture_mode() == MODE_PASSTHROUGH ? 10000 : 2000;
